@@ -1,0 +1,190 @@
+"""The mesh as tables: resources by key, and indexes that find what an edit concerns without visiting the rest.
+
+`load` writes what differs between two sets of resources; everything else is asked through the memo.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, cast
+
+from msgspec.structs import replace
+
+from compiler.memo import Input, Memo, Query
+from compiler.mesh.match import Pair, proxy_pairs, selector_pairs, source_tags
+from compiler.resources.model import (
+    ENVIRONMENT,
+    MESH,
+    ORIGIN,
+    SERVICE,
+    WORKLOAD,
+    ZONE,
+    Dataplane,
+    DataplaneSet,
+    Mesh,
+    Policy,
+    Resource,
+    ResourceKey,
+    TargetRef,
+)
+
+Keys = frozenset[ResourceKey]
+_NONE: Final[Keys] = frozenset()
+
+RESOURCE: Final[Input[ResourceKey, Resource | None]] = Input("resource", None)
+"""Every resource of the repository."""
+KEYS: Final[Input[tuple[str, str], Keys]] = Input("keys", _NONE)
+"""By type and mesh."""
+CARRIERS: Final[Input[tuple[str, Pair], Keys]] = Input("carriers", _NONE)
+"""By mesh and pair: the Dataplanes that carry this label or tag."""
+SELECTORS: Final[Input[tuple[str, Pair | None], Keys]] = Input("selectors", _NONE)
+"""By mesh and pair: policies that select only proxies that carry it; with None, those that may select any."""
+SERVICE_NAMES: Final[Input[tuple[str, str], Keys]] = Input("service names", _NONE)
+"""By mesh and name: the Dataplanes whose inbounds offer a service of this name (kuma-core §2.5)."""
+NAMES: Final[Input[str, frozenset[str]]] = Input("names", frozenset())
+"""By mesh: every service name that some Dataplane offers."""
+
+TRIMMED: Final[Input[tuple[str, Pair | None], Keys]] = Input("trimmed", _NONE)
+"""By mesh and pair: MeshTrafficPermissions for the graph of callers, which knows fewer tags (kuma-core §6.3)."""
+
+WILDCARD: Final = "0.0.0.0"  # noqa: S104  # Envoy matches a redirected connection to it (design D9)
+_EVERYWHERE: Final = frozenset({f"label:{MESH}", f"label:{ORIGIN}", f"label:{ENVIRONMENT}", f"label:{ZONE}"})
+"""Labels that most proxies share: a poor choice for an index."""
+
+Slot = tuple[Input[tuple[object, ...], Keys], tuple[object, ...]]
+
+
+def load(memo: Memo, before: Mapping[ResourceKey, Resource], after: Mapping[ResourceKey, Resource]) -> None:
+    """Write the differences; the same object in both is passed over without a look inside."""
+    removed = [before[key] for key in before.keys() - after.keys()]
+    changed = [resource for key, resource in after.items() if before.get(key) is not resource]
+    moves: dict[Slot, tuple[set[ResourceKey], set[ResourceKey]]] = defaultdict(lambda: (set(), set()))
+    for resource in removed:
+        memo.write(RESOURCE, resource.key, None)
+        _move(moves, resource, None)
+    for resource in changed:
+        old = before.get(resource.key)
+        if memo.write(RESOURCE, resource.key, resource):
+            _move(moves, old, resource)
+    for (table, key), (gone, come) in moves.items():
+        if gone != come:
+            memo.write(table, key, (memo.read(table, key) - gone) | come)
+    _load_names(memo, moves)
+
+
+def _move(
+    moves: dict[Slot, tuple[set[ResourceKey], set[ResourceKey]]], old: Resource | None, new: Resource | None
+) -> None:
+    was = set(_slots(old)) if old is not None else set()
+    now = set(_slots(new)) if new is not None else set()
+    for slot in was - now:
+        moves[slot][0].add(cast(Resource, old).key)
+    for slot in now - was:
+        moves[slot][1].add(cast(Resource, new).key)
+
+
+def _load_names(memo: Memo, moves: Mapping[Slot, object]) -> None:
+    touched = [cast(tuple[str, str], key) for table, key in moves if cast(object, table) is SERVICE_NAMES]
+    for mesh in {mesh for mesh, _ in touched}:
+        names = {name for other, name in touched if other == mesh}
+        offered = {name for name in names if memo.read(SERVICE_NAMES, (mesh, name))}
+        memo.write(NAMES, mesh, (memo.read(NAMES, mesh) - names) | offered)
+
+
+def _slots(resource: Resource) -> Iterator[Slot]:
+    """Where a resource stands in the indexes."""
+    yield cast(Slot, (KEYS, (resource.key.type, resource.key.mesh)))
+    if isinstance(resource.spec, Policy):
+        yield cast(Slot, (SELECTORS, (resource.key.mesh, index_pair(selector_pairs(resource)))))
+        if resource.key.type == "MeshTrafficPermission" and resource.spec.target_ref.kind != "Dataplane":
+            pairs = sorted(trimmed_tags(resource.spec.target_ref).items())
+            yield cast(Slot, (TRIMMED, (resource.key.mesh, pairs[0] if pairs else None)))
+    if is_proxy(resource):
+        resource = as_dataplane(resource)
+        for pair in proxy_pairs(resource):
+            if pair[0] not in _EVERYWHERE:
+                yield cast(Slot, (CARRIERS, (resource.key.mesh, pair)))
+        for name in offered_names(resource):
+            yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, name)))
+
+
+GRAPH_TAGS: Final = (SERVICE, "k8s.kuma.io/namespace", "k8s.kuma.io/service-name", "k8s.kuma.io/service-port")
+
+
+def trimmed_tags(target: TargetRef) -> Mapping[str, str]:
+    """The tags of a policy's top level that the graph of callers knows; without the others it selects more."""
+    return {key: value for key, value in source_tags(target).items() if key in GRAPH_TAGS}
+
+
+def index_pair(pairs: Iterable[Pair] | None) -> Pair | None:
+    """The pair under which a selector is filed: the first that is not shared by most."""
+    return next((pair for pair in pairs or () if pair[0] not in _EVERYWHERE), None)
+
+
+def offered_names(resource: Resource) -> frozenset[str]:
+    """Services that exist because a Dataplane says so: its inbounds' service tags, else its workload."""
+    dataplane = cast(Dataplane, resource.spec)
+    return frozenset(service_name(resource, inbound.tags) for inbound in dataplane.networking.inbound)
+
+
+def service_name(resource: Resource, tags: Mapping[str, str]) -> str:
+    """What an inbound is called: its service tag, else the proxy's workload, else the proxy."""
+    return tags.get(SERVICE) or resource.labels.get(WORKLOAD) or resource.name
+
+
+def candidates(memo: Memo, proxy: Resource) -> list[Resource]:
+    """The policies of all types that may select a proxy, by type and name."""
+    pairs = [None, *(pair for pair in proxy_pairs(proxy) if pair[0] not in _EVERYWHERE)]
+    keys = {key for pair in pairs for key in memo.read(SELECTORS, (proxy.key.mesh, pair))}
+    return [policy for key in sorted(keys) if (policy := memo.read(RESOURCE, key)) is not None]
+
+
+def carriers(memo: Memo, mesh: str, pairs: Mapping[str, str], prefix: str) -> Iterator[Resource]:
+    """Dataplanes that carry all of these labels (`label:`) or, on some inbound each, tags (`tag:`); by name."""
+    wanted = sorted((f"{prefix}{key}", value) for key, value in pairs.items())
+    first = index_pair(wanted)
+    keys = memo.read(CARRIERS, (mesh, first)) if first is not None else memo.read(KEYS, ("Dataplane", mesh))
+    for key in sorted(keys):
+        resource = read_proxy(memo, key)
+        if resource is not None and set(wanted) <= proxy_pairs(resource):
+            yield resource
+
+
+def mesh_spec(memo: Memo, mesh: str) -> Mesh:
+    """Settings of a mesh; those of an empty Mesh where it is missing (a diagnostic says so)."""
+    resource = memo.read(RESOURCE, ResourceKey("Mesh", "", mesh))
+    return cast(Mesh, resource.spec) if resource is not None else Mesh()
+
+
+def is_shared(resource: Resource) -> bool:
+    """A DataplaneSet whose proxies register themselves: one snapshot for all of them (design D9)."""
+    return isinstance(resource.spec, DataplaneSet) and resource.spec.registration is not None
+
+
+def is_proxy(resource: Resource) -> bool:
+    return isinstance(resource.spec, Dataplane) or is_shared(resource)
+
+
+def as_dataplane(resource: Resource) -> Resource:
+    """A shared set stands for proxies of any address: they listen on the wildcard and reach their workload locally."""
+    if not isinstance(resource.spec, DataplaneSet):
+        return resource
+    networking = resource.spec.template.networking
+    local = tuple(
+        replace(inbound, address=WILDCARD, service_address=inbound.service_address or "127.0.0.1")
+        for inbound in networking.inbound
+    )
+    return Resource(resource.key, resource.labels, Dataplane(networking=replace(networking, address=WILDCARD, inbound=local)))
+
+
+def read_proxy(memo: Memo, key: ResourceKey) -> Resource | None:
+    """A proxy's resource, its spec a Dataplane."""
+    resource = memo.read(RESOURCE, key)
+    return as_dataplane(resource) if resource is not None and is_proxy(resource) else None
+
+
+ZONE_ENABLED: Final[Query[str, bool]] = Query("zone enabled", lambda memo, zone: _is_enabled(memo, zone))
+
+
+def _is_enabled(memo: Memo, zone: str) -> bool:
+    resource = memo.read(RESOURCE, ResourceKey("Zone", "", zone))
+    return resource is None or getattr(resource.spec, "enabled", True)

@@ -1,0 +1,120 @@
+"""Config trimming: which services a proxy is configured to call (kuma-core §6).
+
+The graph of callers follows from MeshTrafficPermissions: what may be called is always reachable, and for `from` also
+what Kuma's own, coarser graph lets through. It is kept as an index from the URIs that permissions name to the services
+that name them, brought up to date before proxies are resolved, so that a new permission concerns its callers only.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from compiler.memo import Input, Memo, Query
+from compiler.mesh.graph import GRAPH_TAGS, RESOURCE, SERVICE_NAMES, TRIMMED, mesh_spec, read_proxy, trimmed_tags
+from compiler.mesh.order import items_of, sort_items
+from compiler.mesh.permission import DENY, admits, permission
+from compiler.mesh.proxy import Permission, UriMatch
+from compiler.mesh.selection import PERMISSION, PERMISSIONS, SELECTED, incoming
+from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port
+from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey
+
+Uris = frozenset[str]
+Keys = frozenset[ResourceKey]
+
+CALLABLE: Final[Input[tuple[str, str | None], Keys]] = Input("callable", frozenset())
+"""By mesh and URI: services with a permission that names it; with None, those whose permissions name no single caller."""
+INDEXED: Final[Input[str, frozenset[ResourceKey]]] = Input("indexed", frozenset())
+"""By mesh: the services that stand in `CALLABLE`."""
+NAMED: Final[Input[ResourceKey, frozenset[str | None]]] = Input("named", frozenset())
+"""By service: the keys under which it stands in `CALLABLE`."""
+
+
+def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
+    """Bring the index up to date; of the services, only those whose permissions may have changed are looked at."""
+    for mesh in meshes:
+        services = frozenset(memo.ask(SERVICE_KEYS, mesh)) if trims(memo, mesh) else frozenset()
+        for service in services | memo.read(INDEXED, mesh):
+            _index(memo, service, memo.ask(ADMISSIONS, service) if service in services else ())
+        memo.write(INDEXED, mesh, services)
+
+
+def trims(memo: Memo, mesh: str) -> bool:
+    """Without mutual TLS permissions forbid nothing, so nothing is trimmed by them."""
+    spec = mesh_spec(memo, mesh)
+    return spec.routing.auto_reachable and spec.mtls.backend is not None
+
+
+def reachable_services(memo: Memo, mesh: str, callers: Iterable[Uris]) -> frozenset[ResourceKey]:
+    """The services that at least one of these identities may call."""
+    identities = tuple(callers)
+    uris = frozenset().union(*identities)
+    found = memo.read(CALLABLE, (mesh, None)).union(*(memo.read(CALLABLE, (mesh, uri)) for uri in sorted(uris)))
+    return frozenset(service for service in found if _is_callable(memo, service, (uris, *identities)))
+
+
+def _is_callable(memo: Memo, service: ResourceKey, identities: Iterable[Uris]) -> bool:
+    return any(admits(permitted, uris) for permitted in memo.ask(ADMISSIONS, service) for uris in identities)
+
+
+def _index(memo: Memo, service: ResourceKey, admissions: Iterable[Permission]) -> None:
+    now = frozenset(name for permitted in admissions for name in _named(permitted))
+    before = memo.read(NAMED, service)
+    for name in before - now:
+        memo.write(CALLABLE, (service.mesh, name), memo.read(CALLABLE, (service.mesh, name)) - {service})
+    for name in now - before:
+        memo.write(CALLABLE, (service.mesh, name), memo.read(CALLABLE, (service.mesh, name)) | {service})
+    memo.write(NAMED, service, now)
+
+
+def _named(permitted: Permission) -> Iterable[str | None]:
+    """A caller that an entry admits shows each of its exact URIs: one of them is enough to find it by."""
+    for entry in permitted.entries:
+        if entry.action != DENY:
+            yield next((match.value for match in entry.principal.present if _is_exact(match)), None)
+
+
+def _is_exact(match: UriMatch) -> bool:
+    return not match.prefix
+
+
+def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
+    """What the service's inbounds really permit, each once, and what Kuma's graph makes of `from`."""
+    if memo.ask(SERVICE_RESOURCE, service) is None:
+        return ()
+    found = {
+        memo.ask(PERMISSION, (service.mesh, incoming(memo.ask(SELECTED, member.dataplane), PERMISSIONS, member.section)))
+        for member in memo.ask(MEMBERS, Port(service, ""))
+    }
+    found.add(_widened(memo, service))
+    return tuple(sorted(found, key=repr))
+
+
+def _widened(memo: Memo, service: ResourceKey) -> Permission:
+    """Kuma's graph: policies select a service by the few tags that it knows, and are widened by the rest."""
+    tags = _graph_tags(memo, service)
+    pairs = [None, *sorted(tags.items())]
+    keys = sorted({key for pair in pairs for key in memo.read(TRIMMED, (service.mesh, pair))})
+    policies = [policy for key in keys if (policy := memo.read(RESOURCE, key)) is not None]
+    selected = [policy for policy in policies if _trimmed(policy).items() <= tags.items()]
+    items = sort_items(item for policy in selected for item in items_of(policy, "from"))
+    return permission(service.mesh, (), items)
+
+
+def _trimmed(policy: Resource) -> Mapping[str, str]:
+    return trimmed_tags(cast(Policy, policy.spec).target_ref)
+
+
+def _graph_tags(memo: Memo, key: ResourceKey) -> Mapping[str, str]:
+    """Those of the first Dataplane that offers the service; of a written one, what it selects by."""
+    service = memo.read(RESOURCE, key)
+    if service is not None and isinstance(service.spec, MeshService):
+        tags: Mapping[str, str] = service.spec.selector.dataplane_tags or {}
+        return {tag: value for tag, value in tags.items() if tag in GRAPH_TAGS}
+    for dataplane in sorted(memo.read(SERVICE_NAMES, (key.mesh, key.name))):
+        proxy = read_proxy(memo, dataplane)
+        for inbound in cast(Dataplane, proxy.spec).networking.inbound if proxy is not None else ():
+            if inbound.tags.get(SERVICE) == key.name:
+                return {tag: value for tag, value in inbound.tags.items() if tag in GRAPH_TAGS}
+    return {SERVICE: key.name}
+
+
+ADMISSIONS: Final[Query[ResourceKey, tuple[Permission, ...]]] = Query("admissions", _admissions)

@@ -1,0 +1,183 @@
+"""Where a proxy's calls go: references to destinations, outbounds, and the routes of HTTP ones (kuma-core §5.1, §7.5)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final, cast
+
+from msgspec.structs import replace
+
+from compiler.memo import Memo, Query
+from compiler.mesh.graph import RESOURCE
+from compiler.mesh.match import has_labels
+from compiler.mesh.order import Item, Origin
+from compiler.mesh.policy import PolicyKind
+from compiler.mesh.proxy import Confs, Destination, HttpRoute, Outbound, Value
+from compiler.mesh.rules import RouteRule, outbound_routes, route_conf
+from compiler.mesh.selection import ITEMS, KINDS, OUTGOING_CONF, Place, Policies, Selected, apply, outgoing
+from compiler.mesh.services import (
+    DESTINATION,
+    SERVICE_KEYS,
+    SERVICE_RESOURCE,
+    Port,
+    service_key,
+    tag_port,
+)
+from compiler.resources.model import SERVICE, BackendReference, MeshService, Resource
+
+HTTP: Final = frozenset({"http", "http2", "grpc"})
+
+
+class Socket(Value, frozen=True):
+    """An address on which a proxy takes calls to a destination."""
+
+    address: str
+    port: int
+    transparent: bool
+    destination: Port
+
+
+class Routing(Value, frozen=True):
+    """Where routes are asked for: the policies of every kind that hold, and the destination."""
+
+    policies: tuple[tuple[str, Policies], ...]
+    port: Port
+
+    def of(self, kind: str) -> Policies:
+        return next(policies for name, policies in self.policies if name == kind)
+
+
+def resolve_reference(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> tuple[Port, ...]:
+    """The ports that a reference means, by service name; none where there is no such service or port.
+
+    Without a port all ports of the service are meant. A 2.x reference with tags means the tagged endpoints.
+    """
+    if reference.kind == "MeshServiceSubset":
+        return (tag_port(mesh, {**reference.tags, SERVICE: reference.name}),)
+    found = [service for service in _referenced(memo, reference, mesh, namespace) if service is not None]
+    return tuple(port for service in found for port in _ports(service, reference.port))
+
+
+def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Iterator[Resource | None]:
+    if reference.kind != "MeshService":
+        return
+    if reference.labels:
+        services = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, mesh))
+        yield from (service for service in services if service is not None and has_labels(service, reference.labels))
+        return
+    direct = memo.ask(SERVICE_RESOURCE, service_key(mesh, reference.name))
+    if direct is not None and direct.namespace == (reference.namespace or namespace):
+        yield direct
+        return
+    yield memo.ask(SERVICE_RESOURCE, service_key(mesh, f"{reference.name}.{reference.namespace or namespace}"))
+
+
+def _ports(service: Resource, number: int | None) -> Iterator[Port]:
+    """A number is a port's number, or its name where it has no other (kuma-core §6.2)."""
+    for port in cast(MeshService, service.spec).ports:
+        if number is None or port.port == number or port.section == str(number):
+            yield Port(service.key, port.section)
+
+
+def outbounds(memo: Memo, sockets: Sequence[Socket], selected: Sequence[Selected]) -> Iterator[Outbound]:
+    """By name; sockets that lead to one destination are told apart by their address."""
+    policies = tuple((kind.type, outgoing(selected, kind.type)) for kind in memo.read(KINDS, None))
+    known = [
+        (destination, socket)
+        for socket in sockets
+        if (destination := memo.ask(DESTINATION, socket.destination)) is not None
+    ]
+    known.sort(key=lambda entry: (entry[0].name, entry[1].address, entry[1].port))
+    for name, group in groupby(known, key=lambda entry: entry[0].name):
+        members = list(group)
+        for destination, socket in members:
+            unique = name if len(members) == 1 else f"{name}:{socket.address}:{socket.port}"
+            yield _outbound(memo, unique, socket, destination, Routing(policies, socket.destination))
+
+
+def _outbound(memo: Memo, name: str, socket: Socket, destination: Destination, routing: Routing) -> Outbound:
+    return Outbound(
+        name=name,
+        address=socket.address,
+        port=socket.port,
+        transparent=socket.transparent,
+        destination=destination,
+        confs=confs(memo, routing),
+        routes=memo.ask(ROUTES, routing),
+    )
+
+
+def confs(memo: Memo, routing: Routing) -> Confs:
+    """What holds for calls to a destination, of every kind that says something about calls."""
+    return tuple(
+        memo.ask(OUTGOING_CONF, Place(kind.type, routing.of(kind.type), routing.port))
+        for kind in memo.read(KINDS, None)
+        if kind.outbound
+    )
+
+
+def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
+    """None for a destination that is not reached by HTTP: its own protocol decides, unless a route is about it."""
+    destination = memo.ask(DESTINATION, routing.port)
+    service = memo.ask(SERVICE_RESOURCE, routing.port.service)
+    if destination is None or service is None:
+        return ()
+    kind = next(kind for kind in memo.read(KINDS, None) if kind.shape_routes is not None)
+    items = memo.ask(ITEMS, (routing.of(kind.type), ("to",)))
+    rules = outbound_routes(items, service, routing.port.section, routing.port.service.name)
+    if rules is None and destination.protocol not in HTTP:
+        return ()
+    return tuple(_shape(memo, kind, rules or (), destination, routing, service))
+
+
+def _shape(
+    memo: Memo,
+    kind: PolicyKind,
+    rules: Sequence[RouteRule],
+    destination: Destination,
+    routing: Routing,
+    service: Resource,
+) -> Iterator[HttpRoute]:
+    def find(reference: BackendReference, origin: Origin) -> Destination | None:
+        policy = memo.read(RESOURCE, origin.policy)
+        namespace = policy.namespace if policy is not None else ""
+        ports = resolve_reference(memo, reference, destination.mesh, namespace)
+        found = memo.ask(DESTINATION, ports[0]) if ports else None
+        return found if found is not None and found.protocol in HTTP else None
+
+    if kind.shape_routes is None:
+        return
+    base = confs(memo, routing)
+    for route in kind.shape_routes(rules, destination, find):
+        yield replace(route, confs=_route_confs(memo, route, routing, service, base))
+
+
+def _route_confs(memo: Memo, route: HttpRoute, routing: Routing, service: Resource, base: Confs) -> Confs:
+    """A conf that names the route stands in for the one of its destination."""
+    named = {origin.policy: origin for origin in route.origins}
+    routes = [resource for key in sorted(named) if (resource := memo.read(RESOURCE, key)) is not None]
+    by_kind: Mapping[str, PolicyKind] = {kind.type: kind for kind in memo.read(KINDS, None)}
+
+    def conf_of(name: str) -> Sequence[Item]:
+        return memo.ask(ITEMS, (routing.of(name), ("to",)))
+
+    if not routes:
+        return base
+    section = _section(route.name)
+    return tuple(
+        apply(kind, route_conf(conf_of(kind.type), routes, section, service, *_place(routing)))
+        if (kind := by_kind[applied.policy]).routes
+        else applied
+        for applied in base
+    )
+
+
+def _place(routing: Routing) -> tuple[str, str]:
+    return routing.port.section, routing.port.service.name
+
+
+def _section(name: str) -> str:
+    """`rule_0` of `kri_mhttpr_default___canary_rule_0`."""
+    return "_".join(name.split("_")[-2:])
+
+
+ROUTES: Final[Query[Routing, tuple[HttpRoute, ...]]] = Query("routes", _routes)

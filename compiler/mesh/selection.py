@@ -1,0 +1,145 @@
+"""Which policies hold for a proxy, and the confs that they merge to at each place.
+
+Confs are asked for by the policies that hold and the place, not by the proxy, so that replicas share them.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from compiler.memo import Input, Memo, Query
+from compiler.mesh.graph import KEYS, RESOURCE, candidates, read_proxy
+from compiler.mesh.match import select
+from compiler.mesh.merge import Merged
+from compiler.mesh.order import Item, Side, items_of, sort_items
+from compiler.mesh.permission import permission
+from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.mesh.proxy import Applied, Permission, SourceRule, UriMatch, Value
+from compiler.mesh.rules import InboundRule, catch_all, effective_rules, inbound_rules, outbound_conf
+from compiler.mesh.services import SERVICE_RESOURCE, Port
+from compiler.resources.model import Policy, Resource, ResourceKey, TargetRef
+from compiler.resources.values import decode
+
+Policies = tuple[ResourceKey, ...]
+
+KINDS: Final[Input[None, tuple[PolicyKind, ...]]] = Input("kinds", ())
+"""The kinds of policies that this compiler knows."""
+PERMISSIONS: Final = "MeshTrafficPermission"
+
+
+class Selected(Value, frozen=True):
+    """A policy that holds for a proxy: for which inbounds, and whether its `to` does."""
+
+    policy: ResourceKey
+    sections: frozenset[str]
+    outbound: bool
+
+
+class Place(Value, frozen=True):
+    """Where outgoing confs are asked for: the policies that hold, and the destination."""
+
+    kind: str
+    policies: Policies
+    port: Port
+
+
+class Incoming(Value, frozen=True):
+    """Where incoming confs are asked for: the policies that hold for an inbound."""
+
+    kind: str
+    policies: Policies
+
+
+def _selected(memo: Memo, key: ResourceKey) -> tuple[Selected, ...]:
+    proxy = read_proxy(memo, key)
+    if proxy is None:
+        return ()
+
+    def routes(target: TargetRef, mesh: str) -> Sequence[Resource]:
+        keys = sorted(memo.read(KEYS, (target.kind, mesh)))
+        return [route for one in keys if (route := memo.read(RESOURCE, one)) is not None]
+
+    chosen = ((policy, select(policy, proxy, routes)) for policy in candidates(memo, proxy))
+    return tuple(
+        Selected(policy.key, selection.sections, selection.outbound)
+        for policy, selection in chosen
+        if selection is not None
+    )
+
+
+def outgoing(selected: Sequence[Selected], kind: str) -> Policies:
+    """The policies of a kind whose `to` holds."""
+    return tuple(one.policy for one in selected if one.outbound and one.policy.type == kind)
+
+
+def incoming(selected: Sequence[Selected], kind: str, section: str) -> Policies:
+    """The policies of a kind whose `rules` and `from` hold for an inbound."""
+    return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
+
+
+def _items(memo: Memo, place: tuple[Policies, tuple[Side, ...]]) -> tuple[Item, ...]:
+    policies, sides = place
+    resources = (memo.read(RESOURCE, key) for key in policies)
+    return sort_items(
+        item
+        for resource in resources
+        if resource is not None and isinstance(resource.spec, Policy)
+        for side in sides
+        for item in items_of(resource, side)
+    )
+
+
+def _outgoing_conf(memo: Memo, place: Place) -> Applied:
+    service = memo.ask(SERVICE_RESOURCE, place.port.service)
+    items = memo.ask(ITEMS, (place.policies, ("to",)))
+    merged = None
+    if service is not None and items:
+        merged = outbound_conf(items, service, place.port.section, place.port.service.name)
+    return apply(find_kind(memo, place.kind), merged)
+
+
+def apply(kind: PolicyKind, merged: Merged | None) -> Applied:
+    """A merged conf with its type; where no policy speaks, the kind's empty conf."""
+    if merged is None:
+        return Applied(kind.type, kind.conf())
+    return Applied(kind.type, decode(kind.conf, merged.conf), merged.origins)
+
+
+def _incoming_conf(memo: Memo, place: Incoming) -> Applied:
+    """What holds for callers that no rule names."""
+    return apply(find_kind(memo, place.kind), catch_all(_rules(memo, place.policies)))
+
+
+def _source_confs(memo: Memo, place: Incoming) -> tuple[SourceRule, ...]:
+    kind = find_kind(memo, place.kind)
+    rules = effective_rules(_rules(memo, place.policies)) if kind.inbounds is Inbounds.BY_SOURCE else ()
+    return tuple(
+        SourceRule(_caller(rule), (apply(kind, rule.merged),))
+        for rule in rules
+        if rule.match is not None and "spiffeID" in rule.match
+    )
+
+
+def _caller(rule: InboundRule) -> UriMatch:
+    spiffe = (rule.match or {})["spiffeID"]
+    return UriMatch(spiffe["value"], prefix=spiffe["type"] == "Prefix")
+
+
+def _rules(memo: Memo, policies: Policies) -> tuple[InboundRule, ...]:
+    return inbound_rules(memo.ask(ITEMS, (policies, ("rules", "from"))))
+
+
+def _permission(memo: Memo, place: tuple[str, Policies]) -> Permission:
+    mesh, policies = place
+    return permission(mesh, memo.ask(ITEMS, (policies, ("rules",))), memo.ask(ITEMS, (policies, ("from",))))
+
+
+def find_kind(memo: Memo, name: str) -> PolicyKind:
+    return next(kind for kind in memo.read(KINDS, None) if kind.type == name)
+
+
+SELECTED: Final[Query[ResourceKey, tuple[Selected, ...]]] = Query("selected", _selected)
+ITEMS: Final[Query[tuple[Policies, tuple[Side, ...]], tuple[Item, ...]]] = Query("items", _items)
+OUTGOING_CONF: Final[Query[Place, Applied]] = Query("outgoing conf", _outgoing_conf)
+INCOMING_CONF: Final[Query[Incoming, Applied]] = Query("incoming conf", _incoming_conf)
+SOURCE_CONFS: Final[Query[Incoming, tuple[SourceRule, ...]]] = Query("source confs", _source_confs)
+PERMISSION: Final[Query[tuple[str, Policies], Permission]] = Query("permission", _permission)
