@@ -1,0 +1,43 @@
+"""Load assignments: the endpoints of a destination, grouped by zone and sorted (kuma-core §5.6)."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
+from compiler.envoy.common import socket_address, struct
+from compiler.mesh.proxy import Endpoint
+from compiler.resources.model import SERVICE
+
+_METADATA: Final = ("envoy.lb", "envoy.transport_socket_match")
+
+
+def load_assignment(cluster: str, endpoints: Sequence[Endpoint], preferred_zone: str | None) -> ClusterLoadAssignment:
+    """With a preferred zone the others serve only when it has no healthy endpoint; without one all are equal."""
+    assignment = ClusterLoadAssignment(cluster_name=cluster)
+    if all(endpoint.zone != preferred_zone for endpoint in endpoints):
+        preferred_zone = None  # priorities start at 0
+    for zone, members in groupby(sorted(endpoints), key=lambda endpoint: endpoint.zone):
+        assignment.endpoints.append(_locality(zone, members, preferred_zone))
+    return assignment
+
+
+def _locality(zone: str, members: Iterable[Endpoint], preferred_zone: str | None) -> LocalityLbEndpoints:
+    locality = LocalityLbEndpoints(lb_endpoints=[_endpoint(member) for member in members])
+    if zone:
+        locality.locality.zone = zone
+    if preferred_zone is not None and zone != preferred_zone:
+        locality.priority = 1
+    return locality
+
+
+def _endpoint(member: Endpoint) -> LbEndpoint:
+    endpoint = LbEndpoint()
+    endpoint.endpoint.address.CopyFrom(socket_address(member.address, member.port))
+    endpoint.load_balancing_weight.value = 1
+    tags = [(key, value) for key, value in member.tags if key != SERVICE]
+    for key in _METADATA if tags else ():
+        endpoint.metadata.filter_metadata[key].CopyFrom(struct(tags))
+    return endpoint

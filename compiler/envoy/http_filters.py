@@ -1,0 +1,108 @@
+"""The HTTP filter chain: fixed slots, always there, so that policies change what is in a slot and not the listener.
+
+The slot of permissions is an extension resource (ECDS): a change bites on kept-alive connections within milliseconds
+where a change of the listener would wait for a drain (docs/decisions/0004). Until it arrives, it denies.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.rbac.v3.rbac_pb2 import RBAC as RbacRules
+from envoy.config.rbac.v3.rbac_pb2 import Permission as RbacPermission
+from envoy.config.rbac.v3.rbac_pb2 import Principal as RbacPrincipal
+from envoy.extensions.filters.http.grpc_stats.v3.config_pb2 import FilterConfig as GrpcStats
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRbac
+
+from compiler.envoy.common import ads
+from compiler.envoy.names import GRPC_STATS_FILTER, ROUTER_FILTER, permission_name
+from compiler.envoy.packing import pack
+from compiler.mesh.proxy import Permission, PermissionEntry, Principal, UriMatch
+
+DENY = "Deny"
+SHADOW = "AllowWithShadowDeny"
+
+
+def http_filters(protocol: str, permissions: str | None) -> Iterable[HttpFilter]:
+    """In the order in which a request passes them; `permissions` names the inbound whose callers are judged."""
+    if permissions is not None:
+        yield permission_slot(permissions)
+    if protocol == "grpc":
+        stats = GrpcStats(emit_filter_state=True)
+        stats.stats_for_all_methods.value = False
+        yield HttpFilter(name=GRPC_STATS_FILTER, typed_config=pack(stats))
+    yield HttpFilter(name=ROUTER_FILTER, typed_config=pack(Router()))
+
+
+def permission_slot(inbound: str) -> HttpFilter:
+    """Denies everyone until the permissions have arrived, and does not make the listener wait for them."""
+    slot = HttpFilter(name=permission_name(inbound))
+    discovery = slot.config_discovery
+    discovery.config_source.CopyFrom(ads())
+    discovery.type_urls.append("type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC")
+    discovery.default_config.CopyFrom(pack(HttpRbac(rules=RbacRules())))
+    discovery.apply_default_config_without_warming = True
+    return slot
+
+
+def http_permission(inbound: str, permission: Permission) -> TypedExtensionConfig:
+    """What stands in the slot."""
+    rules, shadow = _rules(permission)
+    filter_config = HttpRbac(rules=rules, shadow_rules=shadow)
+    return TypedExtensionConfig(name=permission_name(inbound), typed_config=pack(filter_config))
+
+
+def network_permission(stat_prefix: str, permission: Permission) -> NetworkRbac:
+    """For ports that do not speak HTTP: part of the filter chain, since only a drain ends a live TCP connection."""
+    rules, shadow = _rules(permission)
+    return NetworkRbac(stat_prefix=f"{stat_prefix}.", rules=rules, shadow_rules=shadow)
+
+
+def _rules(permission: Permission) -> tuple[RbacRules, RbacRules | None]:
+    """Callers that some entry admits; the shadow rules count those that `AllowWithShadowDeny` admits."""
+    rules, shadow = RbacRules(), RbacRules(action=RbacRules.Action.DENY)
+    denied: list[Principal] = []
+    for entry in permission.entries:
+        if entry.action == DENY:
+            denied.append(entry.principal)
+            continue
+        _admit(rules, entry, denied)
+        if entry.action == SHADOW:
+            _admit(shadow, entry, denied)
+    return rules, shadow if shadow.policies else None
+
+
+def _admit(rules: RbacRules, entry: PermissionEntry, denied: Iterable[Principal]) -> None:
+    """The first entry that matches decides, so an admitted caller is one that no earlier denial names."""
+    policy = rules.policies[entry.origin.kri]
+    if not policy.permissions:
+        policy.permissions.append(RbacPermission(any=True))
+    policy.principals.append(_all([_principal(entry.principal), *(_not(_principal(other)) for other in denied)]))
+
+
+def _principal(principal: Principal) -> RbacPrincipal:
+    matches = [_uri(match) for match in principal.present] + [_not(_uri(match)) for match in principal.absent]
+    return _all(matches) if matches else RbacPrincipal(any=True)
+
+
+def _uri(match: UriMatch) -> RbacPrincipal:
+    """`principal_name` looks at every URI of the certificate (kuma-policies §1.8)."""
+    principal = RbacPrincipal()
+    name = principal.authenticated.principal_name
+    if match.prefix:
+        name.prefix = match.value
+    else:
+        name.exact = match.value
+    return principal
+
+
+def _not(principal: RbacPrincipal) -> RbacPrincipal:
+    return RbacPrincipal(not_id=principal)
+
+
+def _all(principals: list[RbacPrincipal]) -> RbacPrincipal:
+    if len(principals) == 1:
+        return principals[0]
+    return RbacPrincipal(and_ids=RbacPrincipal.Set(ids=principals))

@@ -1,0 +1,114 @@
+"""The IR to Envoy's messages: each part of a proxy gives the resources that it alone decides."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from google.protobuf.message import Message
+
+from compiler.envoy.clusters import HTTP, empty_cluster, inbound_cluster, outbound_cluster, passthrough_cluster
+from compiler.envoy.http_filters import http_permission
+from compiler.envoy.listeners import inbound_listener, outbound_listener, passthrough_listener, tcp_extension
+from compiler.envoy.names import (
+    NO_DESTINATION_OUTBOUND,
+    PASSTHROUGH_INBOUND,
+    PASSTHROUGH_OUTBOUND,
+    authority_secret,
+    identity_secret,
+)
+from compiler.envoy.policy import Policy
+from compiler.envoy.resources import EnvoyResources, ResourceType
+from compiler.envoy.routes import inbound_routes, outbound_routes
+from compiler.mesh.proxy import Destination, Inbound, Outbound, Proxy, Transparent, Upstream
+
+Policies = Mapping[str, Policy]
+Built = Iterator[tuple[ResourceType, Message]]
+
+_ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # redirected connections come to any address
+_LOOP_BREAKER = {4: "127.0.0.6", 6: "::6"}
+
+
+def translate(
+    proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]
+) -> EnvoyResources:
+    """All that one proxy holds; its load assignments are looked up, for they change without it."""
+    messages: dict[ResourceType, dict[str, Message]] = {}
+    for kind, message in _parts(proxy, policies, assign):
+        messages.setdefault(kind, {})[name_of(message)] = message
+    return EnvoyResources(messages, secret_names(proxy))
+
+
+def _parts(
+    proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]
+) -> Built:
+    for inbound in proxy.inbounds:
+        yield from inbound_resources(inbound, policies)
+    for outbound in proxy.outbounds:
+        yield from outbound_resources(outbound, policies)
+    for upstream in proxy.upstreams:
+        yield from upstream_resources(upstream, policies)
+        yield ResourceType.ENDPOINT, assign(upstream.destination)
+    if proxy.transparent is not None:
+        yield from transparent_resources(proxy.transparent)
+
+
+def inbound_resources(inbound: Inbound, policies: Policies) -> Built:
+    yield ResourceType.LISTENER, inbound_listener(inbound, policies)
+    yield ResourceType.CLUSTER, inbound_cluster(inbound, policies)
+    if inbound.protocol in HTTP:
+        yield ResourceType.ROUTE, inbound_routes(inbound, policies)
+        if inbound.tls is not None:
+            yield ResourceType.EXTENSION, http_permission(inbound.name, inbound.permission)
+
+
+def outbound_resources(outbound: Outbound, policies: Policies) -> Built:
+    yield ResourceType.LISTENER, outbound_listener(outbound, policies)
+    if outbound.routes:
+        yield ResourceType.ROUTE, outbound_routes(outbound, policies)
+    else:
+        yield ResourceType.EXTENSION, tcp_extension(outbound, policies)
+
+
+def upstream_resources(upstream: Upstream, policies: Policies) -> Built:
+    yield ResourceType.CLUSTER, outbound_cluster(upstream, policies)
+
+
+def transparent_resources(transparent: Transparent) -> Built:
+    """What redirected traffic meets that no listener of the mesh wants (kuma-core §7.2)."""
+    if not transparent.passthrough:
+        yield ResourceType.CLUSTER, empty_cluster(NO_DESTINATION_OUTBOUND)
+    for version in (4, 6) if transparent.ipv6 else (4,):
+        outbound, inbound = f"{PASSTHROUGH_OUTBOUND}{version}", f"{PASSTHROUGH_INBOUND}{version}"
+        if transparent.passthrough:
+            yield ResourceType.CLUSTER, passthrough_cluster(outbound)
+        yield ResourceType.CLUSTER, passthrough_cluster(inbound, loop_breaker=_LOOP_BREAKER[version])
+        target = outbound if transparent.passthrough else NO_DESTINATION_OUTBOUND
+        yield (
+            ResourceType.LISTENER,
+            passthrough_listener(
+                outbound, _ANY[version], transparent.outbound_port, target, TrafficDirection.OUTBOUND
+            ),
+        )
+        yield (
+            ResourceType.LISTENER,
+            passthrough_listener(
+                inbound, _ANY[version], transparent.inbound_port, inbound, TrafficDirection.INBOUND
+            ),
+        )
+
+
+def secret_names(proxy: Proxy) -> tuple[str, ...]:
+    """Named only where something uses them: Envoy never asks for the others."""
+    if not _uses_tls(proxy):
+        return ()
+    return authority_secret(proxy.mesh), identity_secret(proxy.mesh)
+
+
+def _uses_tls(proxy: Proxy) -> bool:
+    secured = any(upstream.destination.secured for upstream in proxy.upstreams)
+    return proxy.tls is not None and (bool(proxy.inbounds) or secured)
+
+
+def name_of(message: Message) -> str:
+    """The name by which the message is delivered."""
+    return message.cluster_name if isinstance(message, ClusterLoadAssignment) else message.name  # type: ignore[attr-defined, no-any-return]  # every xDS resource has one

@@ -1,0 +1,211 @@
+"""MeshHTTPRoute: where requests go, and how they are changed on the way (kuma-policies §2.4)."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from compiler.envoy.policy import Policy
+from compiler.mesh.merge import RouteRule
+from compiler.mesh.order import Origin
+from compiler.mesh.policy import FindBackend, PolicyKind
+from compiler.mesh.proxy import (
+    Backend,
+    Destination,
+    HeaderChange,
+    HeaderMatch,
+    HttpRoute,
+    Mirror,
+    PathChange,
+    QueryMatch,
+    Redirect,
+    Rewrite,
+    RouteMatch,
+)
+from compiler.resources.findings import EXCLUSIVE_FIELDS, Finding
+from compiler.resources.model import BackendReference, Conf, Spec
+from compiler.resources.model import Policy as PolicySpec
+from compiler.resources.target_ref import TargetMatrix
+from compiler.resources.values import decode
+
+DEFAULT_ROUTE: Final = base64.b64encode(
+    hashlib.sha256(b'[{"path":{"value":"/","type":"PathPrefix"}}]').digest()
+).decode()
+"""The name of the route that takes what no other does (kuma-core §5.3)."""
+_PATHS: Final = {"Exact": 0, "PathPrefix": 1, "RegularExpression": 2}
+
+
+class Route(Spec, frozen=True):
+    """Rules are merged by their matches rather than decoded into one conf."""
+
+    rules: tuple[dict[str, Any], ...] = ()
+
+
+def shape_routes(rules: Sequence[RouteRule], destination: Destination, find: FindBackend) -> tuple[HttpRoute, ...]:
+    """In the order in which they are tried; what no rule takes goes to the destination itself."""
+    shaped = [route for rule in rules for route in _shape(rule, destination, find)]
+    shaped.sort(key=lambda route: _precedence(route.match))
+    if all(route.match != RouteMatch() for route in shaped):
+        shaped.append(HttpRoute(DEFAULT_ROUTE, RouteMatch(), (Backend(destination),), ()))
+    return tuple(shaped)
+
+
+def _precedence(match: RouteMatch) -> tuple[int, int, bool, int, int]:
+    """A match that names no path is one of the prefix `/`, before sorting (kuma-policies §8, defect 2)."""
+    length = 0 if match.path_type == "Exact" else -len(match.path)
+    return _PATHS[match.path_type], length, not match.method, -len(match.headers), -len(match.query)
+
+
+def _shape(rule: RouteRule, destination: Destination, find: FindBackend) -> Iterator[HttpRoute]:
+    filters = tuple(rule.conf.get("filters") or ())
+    origin = rule.origins[-1]
+    route = HttpRoute(
+        name=f"{origin.kri}rule_{_item_index(origin)}",
+        match=RouteMatch(),
+        backends=tuple(_backends(rule, destination, find)),
+        confs=(),
+        request_headers=_headers(filters, "RequestHeaderModifier", "requestHeaderModifier"),
+        response_headers=_headers(filters, "ResponseHeaderModifier", "responseHeaderModifier"),
+        redirect=_redirect(filters),
+        rewrite=_rewrite(filters),
+        mirrors=tuple(_mirrors(filters, rule.backends or origin, find)),
+        origins=rule.origins,
+    )
+    for match in rule.matches or ({},):
+        yield replace(route, match=_match(match))
+
+
+def _item_index(origin: Origin) -> str:
+    """`/to/1/rules/0` is of item 1."""
+    return origin.pointer.split("/")[2]
+
+
+def _backends(rule: RouteRule, destination: Destination, find: FindBackend) -> Iterator[Backend]:
+    references = rule.conf.get("backendRefs")
+    if references is None or not references:
+        yield Backend(destination)
+        return
+    for reference in references:
+        weight = reference.get("weight", 1)
+        yield Backend(find(_reference(reference), rule.backends or rule.origins[-1]), weight)
+
+
+def _reference(conf: Conf) -> BackendReference:
+    return decode(BackendReference, {name: value for name, value in conf.items() if name in _REFERENCE_FIELDS})
+
+
+_REFERENCE_FIELDS: Final = frozenset({"kind", "name", "namespace", "labels", "tags", "port"})
+
+
+def _match(conf: Conf) -> RouteMatch:
+    path = conf.get("path") or {}
+    return RouteMatch(
+        path_type=path.get("type", "PathPrefix"),
+        path=path.get("value", "/"),
+        method=conf.get("method") or "",
+        headers=_header_matches(conf.get("headers") or ()),
+        query=tuple(
+            QueryMatch(query["name"], query.get("type", "Exact"), query.get("value", ""))
+            for query in conf.get("queryParams") or ()
+        ),
+    )
+
+
+def _header_matches(confs: Iterable[Conf]) -> tuple[HeaderMatch, ...]:
+    """Of several matches of one header the first holds (kuma-policies §1.3)."""
+    first: dict[str, HeaderMatch] = {}
+    for conf in confs:
+        name = conf["name"]
+        first.setdefault(name, HeaderMatch(name, conf.get("type", "Exact"), conf.get("value", "")))
+    return tuple(first.values())
+
+
+def _filters(filters: Iterable[Conf], kind: str, field: str) -> Iterator[Conf]:
+    return (one[field] for one in filters if one["type"] == kind and one.get(field))
+
+
+def _headers(filters: Iterable[Conf], kind: str, field: str) -> HeaderChange:
+    found = list(_filters(filters, kind, field))
+    return HeaderChange(
+        set=tuple((pair["name"], pair["value"]) for one in found for pair in one.get("set") or ()),
+        add=tuple((pair["name"], pair["value"]) for one in found for pair in one.get("add") or ()),
+        remove=tuple(name for one in found for name in one.get("remove") or ()),
+    )
+
+
+def _redirect(filters: Iterable[Conf]) -> Redirect | None:
+    conf = next(_filters(filters, "RequestRedirect", "requestRedirect"), None)
+    if conf is None:
+        return None
+    return Redirect(
+        status=conf.get("statusCode", 302),
+        scheme=conf.get("scheme", ""),
+        hostname=conf.get("hostname", ""),
+        port=conf.get("port", 0),
+        path=_path(conf.get("path")),
+    )
+
+
+def _rewrite(filters: Iterable[Conf]) -> Rewrite | None:
+    conf = next(_filters(filters, "URLRewrite", "urlRewrite"), None)
+    return Rewrite(conf.get("hostname", ""), _path(conf.get("path"))) if conf is not None else None
+
+
+def _path(conf: Mapping[str, Any] | None) -> PathChange | None:
+    if conf is None:
+        return None
+    value = conf.get("replaceFullPath") if conf["type"] == "ReplaceFullPath" else conf.get("replacePrefixMatch")
+    return PathChange(conf["type"], value or "")
+
+
+def _mirrors(filters: Iterable[Conf], origin: Origin, find: FindBackend) -> Iterator[Mirror]:
+    """A mirror to nowhere mirrors nothing; validation warns of it."""
+    for conf in _filters(filters, "RequestMirror", "requestMirror"):
+        destination = find(_reference(conf["backendRef"]), origin)
+        if destination is not None:
+            yield Mirror(destination, str(conf.get("percentage", 100)))
+
+
+def check(policy: PolicySpec) -> Iterator[Finding]:
+    for item, route in enumerate(policy.to):
+        for index, rule in enumerate(route.rules or ()):
+            yield from _check_rule(rule, f"/to/{item}/rules/{index}")
+
+
+def _check_rule(rule: Conf, pointer: str) -> Iterator[Finding]:
+    filters = (rule.get("default") or {}).get("filters") or ()
+    kinds = [one["type"] for one in filters]
+    for index, kind in enumerate(kinds):
+        if kind in {"URLRewrite", "RequestMirror"} and "RequestRedirect" in kinds:
+            message = f"{kind} has no meaning beside RequestRedirect: a redirected request goes nowhere"
+            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message, "keep one of them")
+        if kind in {"RequestRedirect", "URLRewrite"} and kinds.index(kind) != index:
+            message = f"{kind} stands twice in one rule"
+            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message, "keep one of them")
+    yield from _check_prefixes(rule, filters, pointer)
+
+
+def _check_prefixes(rule: Conf, filters: Sequence[Conf], pointer: str) -> Iterator[Finding]:
+    """There is no prefix to replace where a match is by another kind of path."""
+    paths = [(match.get("path") or {}).get("type", "PathPrefix") for match in rule.get("matches") or ()]
+    for index, one in enumerate(filters):
+        conf = one.get("urlRewrite") or one.get("requestRedirect") or {}
+        if (conf.get("path") or {}).get("type") == "ReplacePrefixMatch" and any(kind != "PathPrefix" for kind in paths):
+            message = "ReplacePrefixMatch needs every match of its rule to be by PathPrefix"
+            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message)
+
+
+POLICY: Final = Policy(
+    PolicyKind(
+        type="MeshHTTPRoute",
+        conf=Route,
+        targets=TargetMatrix(
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"}),
+            to=frozenset({"MeshService"}),
+        ),
+        shape_routes=shape_routes,
+        check=check,
+    )
+)

@@ -1,0 +1,111 @@
+"""MeshTimeout: how long connections, requests and streams may take (kuma-policies §2.13)."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.route.v3.route_components_pb2 import RouteAction
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+from compiler.envoy.common import set_duration
+from compiler.envoy.policy import Hooks, Policy
+from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.resources.findings import BAD_VALUE, Finding
+from compiler.resources.model import Policy as PolicySpec
+from compiler.resources.model import Spec
+from compiler.resources.target_ref import TargetMatrix
+from compiler.resources.values import Duration
+
+SECOND: Final = 10**9
+_OFF: Final = Duration(0)
+
+
+class HttpTimeout(Spec, frozen=True):
+    """0s switches a timeout off."""
+
+    request_timeout: Duration = Duration(15 * SECOND)
+    stream_idle_timeout: Duration = Duration(1800 * SECOND)
+    max_stream_duration: Duration = _OFF
+    max_connection_duration: Duration = _OFF
+    request_headers_timeout: Duration = _OFF
+
+
+class Timeout(Spec, frozen=True):
+    """What a policy leaves unset is Kuma's default (kuma-core §3), not Envoy's."""
+
+    connection_timeout: Duration = Duration(5 * SECOND)
+    idle_timeout: Duration = Duration(3600 * SECOND)
+    http: HttpTimeout = HttpTimeout()
+
+
+def set_connect_timeout(conf: Timeout, cluster: Cluster) -> None:
+    """The only timeout of a cluster that does not depend on its protocol."""
+    set_duration(cluster.connect_timeout, conf.connection_timeout)
+
+
+def set_connection_timeouts(conf: Timeout, options: HttpProtocolOptions) -> None:
+    """For gRPC too, which Kuma leaves out (kuma-policies §8, defect 9)."""
+    common = options.common_http_protocol_options
+    set_duration(common.idle_timeout, conf.idle_timeout)
+    set_duration(common.max_stream_duration, conf.http.max_stream_duration)
+    set_duration(common.max_connection_duration, conf.http.max_connection_duration)
+
+
+def set_request_timeout(conf: Timeout, route: RouteAction, protocol: str) -> None:
+    """Of the route that was taken, so that a change bites on open connections."""
+    set_duration(route.timeout, conf.http.request_timeout)
+    set_duration(route.idle_timeout, conf.http.stream_idle_timeout)
+
+
+def set_header_timeout(conf: Timeout, connections: HttpConnectionManager) -> None:
+    """Idle connections are the cluster's to end: one that the application still uses must not be closed before it."""
+    set_duration(connections.common_http_protocol_options.idle_timeout, _OFF)
+    set_duration(connections.request_headers_timeout, conf.http.request_headers_timeout)
+
+
+def set_tcp_idle_timeout(conf: Timeout, proxy: TcpProxy) -> None:
+    set_duration(proxy.idle_timeout, conf.idle_timeout)
+
+
+def check(policy: PolicySpec) -> Iterator[Finding]:
+    """A rule for some callers is a route: it can set what routes have, and nothing of a connection."""
+    for index, rule in enumerate(policy.rules):
+        http = (rule.default or {}).get("http") or {}
+        beyond = sorted(({*(rule.default or {})} - {"http"}) | ({*http} - {"requestTimeout", "streamIdleTimeout"}))
+        if any("spiffeID" in match for match in rule.matches) and beyond:
+            pointer = f"/rules/{index}/default"
+            yield Finding(
+                pointer,
+                BAD_VALUE,
+                f"a rule with spiffeID cannot set {', '.join(beyond)}",
+                "only http.requestTimeout and http.streamIdleTimeout can differ by caller",
+            )
+
+
+POLICY: Final = Policy(
+    PolicyKind(
+        type="MeshTimeout",
+        conf=Timeout,
+        targets=TargetMatrix(
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "Dataplane"}),
+            to=frozenset({"Mesh", "MeshService", "MeshHTTPRoute"}),
+            from_=frozenset({"Mesh"}),
+            rules=True,
+        ),
+        inbounds=Inbounds.BY_SOURCE,
+        outbound=True,
+        routes=True,
+        check=check,
+    ),
+    Hooks(
+        cluster=set_connect_timeout,
+        http_options=set_connection_timeouts,
+        route=set_request_timeout,
+        http=set_header_timeout,
+        tcp=set_tcp_idle_timeout,
+    ),
+)

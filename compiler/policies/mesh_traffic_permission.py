@@ -1,0 +1,71 @@
+"""MeshTrafficPermission: who may call whom (kuma-policies §2.16).
+
+What the entries of several permissions mean together is the mesh's own concern, since config trimming follows from it
+(`compiler/mesh/permission.py`); the slot of the filter chain that holds them is filled in by `compiler/envoy`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import field
+
+from compiler.diagnostics import Code, Severity
+from compiler.envoy.policy import Policy
+from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.resources.findings import BAD_VALUE, Finding
+from compiler.resources.model import Policy as PolicySpec
+from compiler.resources.model import Spec
+from compiler.resources.target_ref import TargetMatrix
+
+WIDE_PREFIX: Final = Code(
+    "wide-prefix",
+    Severity.WARNING,
+    "a prefix that also matches names that only begin alike",
+    "A prefix is compared letter by letter: `spiffe://shop/web` matches `spiffe://shop/website` as well. "
+    "With a slash at its end it matches only what is below it.",
+)
+_LISTS: Final = ("deny", "allow", "allowWithShadowDeny")
+_SOURCES: Final = frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"})
+
+
+class Permission(Spec, frozen=True):
+    """An `action` for the source that `from` names, or lists of callers in `rules`."""
+
+    action: str = ""
+    deny: tuple[dict[str, Any], ...] = field(default=())
+    allow: tuple[dict[str, Any], ...] = field(default=())
+    allow_with_shadow_deny: tuple[dict[str, Any], ...] = field(default=())
+
+
+def check(policy: PolicySpec) -> Iterator[Finding]:
+    for index, rule in enumerate(policy.rules):
+        conf = rule.default or {}
+        for name in _LISTS:
+            for place, match in enumerate(conf.get(name) or ()):
+                yield from _check_match(match, f"/rules/{index}/default/{name}/{place}")
+
+
+def _check_match(match: dict[str, Any], pointer: str) -> Iterator[Finding]:
+    """An SNI tells services apart at a zone's egress; a sidecar has one service behind each port."""
+    if "sni" in match:
+        hint = "name callers by spiffeID"
+        yield Finding(f"{pointer}/sni", BAD_VALUE, "a sidecar's callers cannot be told apart by SNI", hint)
+    spiffe = match.get("spiffeID") or {}
+    if spiffe.get("type") == "Prefix" and not str(spiffe.get("value", "")).endswith("/"):
+        message = f"the prefix {spiffe.get('value')} also matches names that only begin alike"
+        yield Finding(f"{pointer}/spiffeID/value", WIDE_PREFIX, message, "end it with a slash")
+
+
+POLICY: Final = Policy(
+    PolicyKind(
+        type="MeshTrafficPermission",
+        conf=Permission,
+        targets=TargetMatrix(
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"}),
+            from_=_SOURCES,
+            rules=True,
+        ),
+        inbounds=Inbounds.PERMISSION,
+        check=check,
+    )
+)
