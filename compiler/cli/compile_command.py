@@ -1,0 +1,35 @@
+"""`meshwright compile`: snapshots as files, and the digest that says that two machines made the same ones."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compiler.cli.exits import FINE, FOUND
+
+
+def compile_(
+    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
+    ref: Annotated[str | None, typer.Option(help="Read this commit, branch or tag instead of the files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the snapshots into this folder, new or empty.")] = None,
+) -> int:
+    """Compile a mesh repository; the digest is the last line on stdout."""
+    from compiler.cli.findings import Output, show
+    from compiler.cli.sources import open_tree
+    from compiler.cli.writing import write_generation
+    from compiler.diagnostics import sort_diagnostics
+    from compiler.pipeline import Compiler
+
+    tree = open_tree(path, ref)
+    compiled = Compiler().compile(tree.value)
+    diagnostics = sort_diagnostics((*tree.diagnostics, *compiled.diagnostics))
+    generation = compiled.value.generation
+    if tree.failed or generation is None:
+        show(diagnostics, compiled.value.resources.counts, tree.value, Output.TEXT)
+        return FOUND
+    for finding in diagnostics:
+        typer.echo(f"{finding.position}: {finding.level.value}[{finding.code}]: {finding.message}", err=True)
+    if out is not None:
+        write_generation(generation, out)
+    typer.echo(generation.digest)
+    return FINE

@@ -1,0 +1,158 @@
+"""Diagnostics as people and machines read them: text with the line and a caret, JSON, GitHub annotations."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import typer
+
+from compiler.diagnostics import Diagnostic, Severity
+from compiler.resources.resource_set import Counts
+from compiler.source.tree import SourceFile, SourceTree
+
+SCHEMA_VERSION: Final = 1
+_LONGEST_LINE: Final = 160
+
+
+class Output(StrEnum):
+    """`github` are workflow commands, which GitHub shows at the line of a pull request."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def show(
+    diagnostics: Sequence[Diagnostic], counts: Counts, tree: SourceTree, output: Output, *, strict: bool = False
+) -> None:
+    """Findings are this command's data, so they go to stdout."""
+    match output:
+        case Output.JSON:
+            typer.echo(json.dumps(as_json(diagnostics, counts), ensure_ascii=False, indent=2))
+        case Output.GITHUB:
+            for finding in diagnostics:
+                typer.echo(annotation(finding))
+            typer.echo(summary(diagnostics, counts))
+        case Output.TEXT:
+            lines = _lines_of(tree)
+            for finding in diagnostics:
+                typer.echo(as_text(finding, lines))
+            typer.echo(summary(diagnostics, counts, strict=strict))
+
+
+def as_json(diagnostics: Iterable[Diagnostic], counts: Counts) -> dict[str, Any]:
+    """The shape of design §6; a field is added to it but never changed within one `schemaVersion`."""
+    found = list(diagnostics)
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "diagnostics": [diagnostic_json(finding) for finding in found],
+        "summary": {
+            "files": counts.files,
+            "documents": counts.documents,
+            "resources": counts.resources,
+            "ignored": counts.ignored,
+            "errors": _count(found, Severity.ERROR),
+            "warnings": _count(found, Severity.WARNING),
+        },
+    }
+
+
+def diagnostic_json(finding: Diagnostic) -> dict[str, Any]:
+    subject = finding.subject
+    return {
+        "file": finding.position.file,
+        "line": finding.position.line,
+        "column": finding.position.column,
+        "code": finding.code.word,
+        "severity": finding.level.value,
+        "message": finding.message,
+        "hint": finding.hint,
+        "resource": {"type": subject.type, "mesh": subject.mesh, "name": subject.name} if subject else None,
+        "path": finding.path,
+    }
+
+
+def as_text(finding: Diagnostic, lines: Callable[[str], Sequence[str]]) -> str:
+    """Place, code and message; then the line with a caret under the column; then what would be right."""
+    colour = "red" if finding.level is Severity.ERROR else "yellow"
+    level = _paint(f"{finding.level.value}[{finding.code.word}]", colour)
+    parts = [f"{_paint(str(finding.position), None, bold=True)}: {level}: {finding.message}"]
+    parts += _excerpt(finding, lines)
+    if finding.hint:
+        parts.append(f"    = {finding.hint}")
+    return "\n".join(parts)
+
+
+def _excerpt(finding: Diagnostic, lines: Callable[[str], Sequence[str]]) -> list[str]:
+    """A long line is cut around its column."""
+    line, column = finding.position.line, finding.position.column
+    text = lines(finding.position.file)
+    if not 0 < line <= len(text):
+        return []
+    start = max(0, column - _width() // 2) if len(text[line - 1]) > _width() else 0
+    shown = "".join(character if character.isprintable() else "·" for character in text[line - 1])
+    return [f"{line:>5} | {shown[start : start + _width()]}", f"      | {' ' * max(0, column - 1 - start)}^"]
+
+
+def _width() -> int:
+    try:
+        columns = os.get_terminal_size().columns
+    except OSError:
+        return _LONGEST_LINE
+    return max(20, min(columns - 9, _LONGEST_LINE))
+
+
+def annotation(finding: Diagnostic) -> str:
+    """GitHub's workflow command; what would end it early is escaped."""
+    place = {"file": finding.position.file, "line": finding.position.line or 1, "col": finding.position.column or 1}
+    fields = ",".join(f"{key}={_escape(str(value), property=True)}" for key, value in place.items())
+    title = _escape(finding.code.word, property=True)
+    message = finding.message + (f" ({finding.hint})" if finding.hint else "")
+    return f"::{finding.level.value} {fields},title={title}::{_escape(message)}"
+
+
+def _escape(text: str, *, property: bool = False) -> str:  # noqa: A002  # GitHub's own word
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if property else text
+
+
+def summary(diagnostics: Iterable[Diagnostic], counts: Counts, *, strict: bool = False) -> str:
+    """Nothing is skipped silently: foreign YAML is counted."""
+    found = list(diagnostics)
+    errors, warnings = _count(found, Severity.ERROR), _count(found, Severity.WARNING)
+    verdict = _paint("failed", "red") if errors or (strict and warnings) else _paint("ok", "green")
+    read = f"{_many(counts.resources, 'resource')} in {_many(counts.files, 'file')}"
+    ignored = f", {_many(counts.ignored, 'foreign document')} ignored" if counts.ignored else ""
+    return f"{verdict}: {_many(errors, 'error')}, {_many(warnings, 'warning')}; {read}{ignored}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _count(diagnostics: Iterable[Diagnostic], severity: Severity) -> int:
+    return sum(finding.level is severity for finding in diagnostics)
+
+
+def _lines_of(tree: SourceTree) -> Callable[[str], Sequence[str]]:
+    """Files are read again only for the findings in them."""
+    files: Mapping[str, SourceFile] = {file.path: file for file in tree.files}
+    read: dict[str, Sequence[str]] = {}
+
+    def lines(path: str) -> Sequence[str]:
+        if path not in read:
+            content = tree.read(files[path]) if path in files else b""
+            read[path] = content.decode(errors="replace").splitlines()
+        return read[path]
+
+    return lines
+
+
+def _paint(text: str, colour: str | None, *, bold: bool = False) -> str:
+    """Colour on a terminal only, and never under NO_COLOR."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return typer.style(text, fg=colour, bold=bold)

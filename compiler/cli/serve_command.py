@@ -1,0 +1,49 @@
+"""`meshwright serve`: follow a branch, compile, publish, serve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    repo: Annotated[str, typer.Option(help="The mesh repository: a path on this machine.")],
+    data: Annotated[Path, typer.Option(help="Where snapshots and state are kept; made if it is not there.")],
+    ref: Annotated[str, typer.Option(help="The branch to follow.")] = "main",
+    path: Annotated[str, typer.Option(help="The folder of the repository that holds the mesh.")] = "",
+    xds: Annotated[str, typer.Option(help="Address of the xDS server; loopback only until it authenticates.")] = (
+        "127.0.0.1:5678"
+    ),
+    http: Annotated[str, typer.Option(help="Address of /status, /metrics and the read API.")] = "127.0.0.1:5681",
+    health: Annotated[str, typer.Option(help="Address of /livez and /readyz.")] = "127.0.0.1:5680",
+    admin: Annotated[str | None, typer.Option(help="Path of the admin socket; DATA/admin.sock by default.")] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks at the branch.", min=0.05)] = 1.0,
+    ca: Annotated[
+        list[str] | None, typer.Option(help="The builtin authority of a mesh: file:PATH or env:NAME; may be repeated.")
+    ] = None,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Serve what is on disk; read no repository.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Serve xDS without TLS, on loopback.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="More in the logs.")] = False,
+) -> int:
+    """Serve a branch of a mesh repository to Envoys until told to stop; the first line on stdout says where."""
+    from compiler.cli.serve import ServeOptions
+    from compiler.cli.serve import serve as run
+
+    return run(
+        ServeOptions(
+            repo=repo,
+            data=str(data),
+            ref=ref,
+            path=path,
+            xds=xds,
+            http=http,
+            health=health,
+            admin=admin,
+            interval=interval,
+            offline=offline,
+            insecure=insecure,
+            ca=tuple(ca or ()),
+            debug=debug,
+        )
+    )
