@@ -1,0 +1,199 @@
+"""Snapshots: each part of a proxy is translated, rendered and checked once, however many proxies share it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from google.protobuf.message import Message
+
+from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
+from compiler.envoy.endpoints import load_assignment
+from compiler.envoy.names import identity_secret
+from compiler.envoy.policy import HOOKS
+from compiler.envoy.resources import ResourceType
+from compiler.envoy.translate import (
+    Built,
+    inbound_resources,
+    name_of,
+    outbound_resources,
+    secret_names,
+    transparent_resources,
+    upstream_resources,
+)
+from compiler.memo import Memo, Query
+from compiler.mesh.graph import mesh_spec
+from compiler.mesh.order import Origin
+from compiler.mesh.proxy import Confs, Inbound, Outbound, Proxy, Transparent, Upstream, Value
+from compiler.mesh.resolve import PROXY, destination_port
+from compiler.mesh.services import ENDPOINTS, Port
+from compiler.resources.model import ResourceKey
+from compiler.resources.resource_set import ResourceSet
+from compiler.snapshot.canonical import Rendered, render
+from compiler.snapshot.constraints import check_constraints
+from compiler.snapshot.references import Links, Reference, check_links, links_of
+from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.traps import known_traps
+
+ENVOY_REFUSES: Final = Code(
+    "envoy-refuses",
+    Severity.ERROR,
+    "configuration that Envoy would refuse",
+    "The documents are right by themselves, but a field of the configuration that follows from them is outside of what "
+    "Envoy takes. The message names the field; the place is the policy, or else the Dataplane, that it comes from.",
+)
+INCONSISTENT: Final = Code(
+    "inconsistent-snapshot",
+    Severity.ERROR,
+    "resources of one proxy that do not fit together",
+    "A resource names another that the proxy does not have, or two of them exclude each other. This is usually a mistake "
+    "of the compiler rather than of the documents: please report it with the commit.",
+)
+
+
+class Part(NamedTuple):
+    """The resources of one part of a proxy, what they name, and what Envoy would refuse in them."""
+
+    rendered: tuple[Rendered, ...]
+    links: Mapping[Reference, Links]
+    problems: tuple["Problem", ...]
+
+
+class Problem(NamedTuple):
+    """A mistake in a resource; the policies behind it, the most telling first."""
+
+    code: Code
+    message: str
+    origins: tuple[Origin, ...] = ()
+
+
+class Taken(NamedTuple):
+    """A proxy's snapshot, and what is wrong with it."""
+
+    key: ResourceKey
+    snapshot: Snapshot
+    problems: tuple[Problem, ...]
+
+
+class Assignment(Value, frozen=True):
+    """The endpoints of a cluster as one zone sees them; without a preferred zone all are equal."""
+
+    cluster: str
+    port: Port
+    preferred_zone: str | None
+
+
+def _take(memo: Memo, key: ResourceKey) -> Taken:
+    proxy = memo.ask(PROXY, key)
+    if proxy is None:
+        raise LookupError(f"{key} is no proxy")
+    parts = tuple(_parts(memo, proxy))
+    resources: dict[ResourceType, dict[str, Rendered]] = {kind: {} for kind in ResourceType}
+    for rendered in (one for part in parts for one in part.rendered):
+        resources[rendered.type][rendered.name] = rendered
+    problems = [problem for part in parts for problem in part.problems]
+    problems += _inconsistencies(parts, proxy)
+    ordered = {kind: dict(sorted(named.items())) for kind, named in resources.items() if named}
+    return Taken(key, Snapshot(_node(proxy), ordered, _secrets(proxy)), tuple(problems))
+
+
+def _parts(memo: Memo, proxy: Proxy) -> Iterator[Part]:
+    routing = mesh_spec(memo, proxy.mesh).routing
+    preferred = proxy.zone if routing.locality_aware_load_balancing and proxy.zone else None
+    yield from (memo.ask(INBOUND, inbound) for inbound in proxy.inbounds)
+    yield from (memo.ask(OUTBOUND, outbound) for outbound in proxy.outbounds)
+    for upstream in proxy.upstreams:
+        yield memo.ask(UPSTREAM, upstream)
+        port = destination_port(upstream.destination)
+        yield memo.ask(ASSIGNMENT, Assignment(upstream.destination.name, port, preferred))
+    if proxy.transparent is not None:
+        yield memo.ask(TRANSPARENT, proxy.transparent)
+
+
+def _inbound(memo: Memo, inbound: Inbound) -> Part:
+    origins = [*_origins(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
+    return _part(inbound_resources(inbound, memo.read(HOOKS, None)), origins)
+
+
+def _outbound(memo: Memo, outbound: Outbound) -> Part:
+    routes = [origin for route in outbound.routes for origin in (*route.origins, *_origins(route.confs))]
+    return _part(outbound_resources(outbound, memo.read(HOOKS, None)), [*routes, *_origins(outbound.confs)])
+
+
+def _upstream(memo: Memo, upstream: Upstream) -> Part:
+    return _part(upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
+
+
+def _transparent(_: Memo, transparent: Transparent) -> Part:
+    return _part(transparent_resources(transparent), ())
+
+
+def _assignment(memo: Memo, wanted: Assignment) -> Part:
+    endpoints = memo.ask(ENDPOINTS, wanted.port)
+    message = load_assignment(wanted.cluster, endpoints, wanted.preferred_zone)
+    return _part(iter([(ResourceType.ENDPOINT, message)]), ())
+
+
+def _part(built: Built, origins: Iterable[Origin]) -> Part:
+    made = tuple((kind, name_of(message), message) for kind, message in built)
+    causes = tuple(dict.fromkeys(origins))
+    return Part(
+        tuple(render(kind, name, message) for kind, name, message in made),
+        {Reference(kind, name): links_of(kind, name, message) for kind, name, message in made},
+        tuple(problem for kind, name, message in made for problem in _refused(kind, name, message, causes)),
+    )
+
+
+def _refused(kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...]) -> Iterator[Problem]:
+    for violation in (*check_constraints(message), *known_traps(message)):
+        text = f"Envoy would refuse {kind.file} {name!r} at {violation.path}: {violation.message}"
+        yield Problem(ENVOY_REFUSES, text, causes)
+
+
+def _inconsistencies(parts: Iterable[Part], proxy: Proxy) -> Iterator[Problem]:
+    links = {reference: link for part in parts for reference, link in part.links.items()}
+    for found in check_links(links, secret_names(proxy)):
+        yield Problem(INCONSISTENT, f"{found.owner} {found.message}")
+
+
+def _origins(confs: Confs) -> list[Origin]:
+    """Of each kind the item that overrides the others."""
+    return [applied.origins[-1] for applied in confs if applied.origins]
+
+
+def _node(proxy: Proxy) -> NodeId:
+    return NodeId(proxy.mesh, proxy.zone, proxy.workload, proxy.name)
+
+
+def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
+    """Names and what they stand for; the server resolves them (design D14)."""
+    identity = identity_secret(proxy.mesh)
+    return tuple(
+        SecretName(name, proxy.authority, proxy.identities, proxy.certificate_seconds)
+        if name == identity
+        else SecretName(name, proxy.authority)
+        for name in secret_names(proxy)
+    )
+
+
+def report(taken: Taken, resources: ResourceSet) -> Iterator[Diagnostic]:
+    """At the policy behind a problem where one was written, else at the Dataplane."""
+    for problem in taken.problems:
+        written = [origin for origin in problem.origins if origin.policy in resources.sources]
+        key = written[0].policy if written else taken.key
+        position, path = _place(resources, key, written[0].pointer if written else "")
+        hint = None
+        if written[1:]:
+            hint = "also involved: " + ", ".join(sorted({origin.policy.name for origin in written[1:]}))
+        yield Diagnostic(position, problem.code, problem.message, hint, Subject(key.type, key.mesh, key.name), path)
+
+
+def _place(resources: ResourceSet, key: ResourceKey, pointer: str) -> tuple[Position, str]:
+    source = resources.sources[key]
+    return source.position(pointer), source.path(pointer)
+
+
+INBOUND: Final[Query[Inbound, Part]] = Query("inbound resources", _inbound)
+OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound)
+UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream)
+ASSIGNMENT: Final[Query[Assignment, Part]] = Query("load assignments", _assignment)
+TRANSPARENT: Final[Query[Transparent, Part]] = Query("transparent resources", _transparent)
+SNAPSHOT: Final[Query[ResourceKey, Taken]] = Query("snapshots", _take)
