@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
+W = TypeVar("W")
+V = TypeVar("V", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Memo:
     _revision: int = 1
     _loose: set[_Node] = field(default_factory=set)
 
-    def write(self, table: Input[K, V], key: K, value: V) -> bool:
+    def write(self, table: Input[K, W], key: K, value: W) -> bool:
         """Set an input; True if it differs from what was there."""
         node = self._node(table, key)
         if node.value is value or node.value == value:
@@ -70,25 +71,25 @@ class Memo:
         _mark_stale(node)
         return True
 
-    def read(self, table: Input[K, V], key: K) -> V:
+    def read(self, table: Input[K, W], key: K) -> W:
         """An input, remembered as a source of the running query."""
         node = self._node(table, key)
         self._record(node)
-        return cast(V, node.value)
+        return cast("W", node.value)
 
-    def ask(self, query: Query[K, V], key: K) -> V:
+    def ask(self, query: Query[K, W], key: K) -> W:
         """A query's value, computed only where a source of it changed."""
         node = self._node(query, key)
         if node.stale:
             self._refresh(node)
         self._record(node)
-        return cast(V, node.value)
+        return cast("W", node.value)
 
-    def stale(self, query: Query[K, V]) -> frozenset[K]:
+    def stale(self, query: Query[K, Any]) -> frozenset[K]:
         """The keys whose value may have changed since they were last asked for."""
         return frozenset(cast(K, key) for key, node in self._tables.get(query, {}).items() if node.stale)
 
-    def forget(self, query: Query[K, V], keys: Iterable[K]) -> None:
+    def forget(self, query: Query[K, Any], keys: Iterable[K]) -> None:
         """Drop roots that nobody will ask for again, and with them what only they leaned on."""
         table = self._tables.get(query, {})
         self._loose.update(table[key] for key in keys if key in table)

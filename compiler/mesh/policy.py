@@ -33,8 +33,8 @@ RouteShape = Callable[[Sequence[RouteRule], Destination, FindBackend], Iterable[
 class PolicyKind:
     """One kind of policy, without Envoy."""
 
-    type: str
     conf: type[Spec]
+    type: str
     targets: TargetMatrix
     inbounds: Inbounds = Inbounds.NONE
     outbound: bool = False

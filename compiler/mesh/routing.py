@@ -12,7 +12,8 @@ from compiler.mesh.match import has_labels
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.proxy import Confs, Destination, HttpRoute, Outbound, Value
-from compiler.mesh.rules import RouteRule, outbound_routes, route_conf
+from compiler.mesh.merge import RouteRule
+from compiler.mesh.rules import outbound_routes, route_conf
 from compiler.mesh.selection import ITEMS, KINDS, OUTGOING_CONF, Place, Policies, Selected, apply, outgoing
 from compiler.mesh.services import (
     DESTINATION,
