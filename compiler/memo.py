@@ -12,23 +12,23 @@ from typing import Any, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 W = TypeVar("W")
-V = TypeVar("V", covariant=True)
+V_co = TypeVar("V_co", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
-class Input(Generic[K, V]):
+class Input(Generic[K, V_co]):
     """A table of values that come from outside; `default` stands for what was never written."""
 
     name: str
-    default: V
+    default: V_co
 
 
 @dataclass(frozen=True, eq=False)
-class Query(Generic[K, V]):
+class Query(Generic[K, V_co]):
     """A pure function of its key and of what it reads through the memo."""
 
     name: str
-    function: Callable[["Memo", K], V]
+    function: Callable[["Memo", K], V_co]
 
 
 class CyclicQueryError(RuntimeError):
@@ -52,7 +52,7 @@ class _Node:
 
 @dataclass
 class Memo:
-    """All remembered values of one compiler; `computed` counts runs of each query, for counters that prove proportion."""
+    """All remembered values of one compiler; `computed` counts the runs of each query."""
 
     computed: dict[str, int] = field(default_factory=dict)
     _tables: dict[object, dict[Hashable, _Node]] = field(default_factory=dict)

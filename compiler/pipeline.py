@@ -31,12 +31,16 @@ from compiler.source.tree import SourceTree
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A generation, or None where there are errors, and what it was made from; `counters` prove proportion."""
+    """A generation, or None where there are errors, and what it was made from; `counters` prove proportion.
+
+    `memo` answers questions about it until the next compile.
+    """
 
     generation: Generation | None
     resources: ResourceSet
     settings: Settings
     counters: Mapping[str, int]
+    memo: Memo = field(repr=False, compare=False, default_factory=Memo)
 
 
 @dataclass
@@ -58,15 +62,15 @@ class Compiler:
         read = self.read(tree)
         resources, settings = read.value
         if read.failed:
-            return Checked(Compiled(None, resources, settings, {}), read.diagnostics)
+            return Checked(Compiled(None, resources, settings, {}, self.memo), read.diagnostics)
         found = self.graph(resources)
         taken = self.snapshots(resources)
         diagnostics = sort_diagnostics((*read.diagnostics, *set_severities((*found, *taken), settings.severity)))
         counters = {name: count - before.get(name, 0) for name, count in self.memo.computed.items()}
-        checked = Checked(Compiled(None, resources, settings, counters), diagnostics)
+        checked = Checked(Compiled(None, resources, settings, counters, self.memo), diagnostics)
         if checked.failed:
             return checked
-        return Checked(Compiled(self.generation(tree), resources, settings, counters), diagnostics)
+        return Checked(Compiled(self.generation(tree), resources, settings, counters, self.memo), diagnostics)
 
     def read(self, tree: SourceTree) -> Checked[tuple[ResourceSet, Settings]]:
         """Documents to resources: all that can be said of each without looking at the others, and their names."""

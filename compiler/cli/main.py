@@ -12,6 +12,7 @@ from compiler.cli import (
     authority,
     compile_command,
     dataplane,
+    inspect_command,
     serve_command,
     status,
     validate_command,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("validate")(validate_command.validate)
 app.command("compile")(compile_command.compile_)
+app.add_typer(inspect_command.app, name="inspect")
 app.command("serve")(serve_command.serve)
 app.command("status")(status.status)
 app.command("bootstrap")(dataplane.bootstrap)

@@ -7,5 +7,5 @@ __all__ = ["Limits", "ServeOptions", "serve"]
 
 
 def serve(options: ServeOptions) -> int:
-    """The exit code. This process becomes the supervisor: it must not have loaded gRPC, Git or YAML, nor started a thread."""
+    """The exit code. This process becomes the supervisor, so it must have loaded neither gRPC nor Git nor YAML."""
     return supervise(options)

@@ -18,7 +18,7 @@ def status(
     from urllib.request import urlopen
 
     try:
-        with urlopen(f"http://{http}/status", timeout=5) as answer:  # noqa: S310  # the scheme is fixed
+        with urlopen(f"http://{http}/status", timeout=5) as answer:  
             found: dict[str, Any] = json.load(answer)
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)

@@ -50,10 +50,11 @@ INCONSISTENT: Final = Code(
 
 
 class Part(NamedTuple):
-    """The resources of one part of a proxy, what they name, and what Envoy would refuse in them."""
+    """The resources of one part of a proxy, what they name, the policies behind them, what Envoy would refuse."""
 
     rendered: tuple[Rendered, ...]
     links: Mapping[Reference, Links]
+    causes: tuple[Origin, ...]
     problems: tuple["Problem", ...]
 
 
@@ -138,6 +139,7 @@ def _part(built: Built, origins: Iterable[Origin]) -> Part:
     return Part(
         tuple(render(kind, name, message) for kind, name, message in made),
         {Reference(kind, name): links_of(kind, name, message) for kind, name, message in made},
+        causes,
         tuple(problem for kind, name, message in made for problem in _refused(kind, name, message, causes)),
     )
 
@@ -172,6 +174,14 @@ def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
         else SecretName(name, proxy.authority)
         for name in secret_names(proxy)
     )
+
+
+def causes_of(memo: Memo, key: ResourceKey, kind: ResourceType, name: str) -> tuple[Origin, ...]:
+    """The policies behind a resource of a proxy, the most telling first; none where only the Dataplane is."""
+    proxy = memo.ask(PROXY, key)
+    parts = _parts(memo, proxy) if proxy is not None else ()
+    found = (part for part in parts if any(one.type is kind and one.name == name for one in part.rendered))
+    return next((part.causes for part in found), ())
 
 
 def report(taken: Taken, resources: ResourceSet) -> Iterator[Diagnostic]:
