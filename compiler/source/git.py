@@ -1,0 +1,223 @@
+"""Commits to source trees: nothing is checked out, and nothing that a repository holds is run."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pygit2.enums import ObjectType
+
+from compiler.diagnostics import Checked, Diagnostic
+from compiler.source.objects import (
+    EmptyRepository,
+    Repository,
+    TreeEntry,
+    UnknownRevision,
+    open_any,
+    open_repository,
+    read_commit_object,
+    read_entries,
+    read_header,
+    read_object,
+)
+from compiler.source.refs import DamagedObject, GitError, GitUnavailable, NotARepository
+from compiler.source.revision import resolve
+from compiler.source.tree import (
+    MAX_DIRECTORIES_DEEP,
+    MAX_ENTRIES,
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    SPECIAL_FILE,
+    Listing,
+    SourceFile,
+    SourceTree,
+    check_name,
+    is_considered,
+    is_skipped,
+    refuse,
+    refuse_link,
+    refuse_submodule,
+    too_large,
+    too_many_files,
+)
+
+__all__ = [
+    "CommitSummary",
+    "DamagedObject",
+    "EmptyRepository",
+    "GitError",
+    "GitUnavailable",
+    "NotARepository",
+    "Repository",
+    "UnknownRevision",
+    "changed_files",
+    "commit_summary",
+    "open_repository",
+    "read_commit",
+    "resolve",
+]
+
+_FILE_MODES = frozenset({b"100644", b"100755", b"100664"})
+_PERSON = re.compile(rb"(.*?) ?<.*> (-?\d{1,18}) [-+]\d{4}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSummary:
+    """Who, when (seconds since 1970) and what, safe to print."""
+
+    commit: str
+    author: str
+    time: int
+    subject: str
+
+
+def read_commit(
+    repository: Path | Repository,
+    revision: str,
+    subdirectory: str = "",
+    *,
+    previous: SourceTree | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> Checked[SourceTree]:
+    """The files of a commit below a subdirectory; directories that `previous` held too are not listed again."""
+    opened = open_any(repository)
+    commit = resolve(opened, revision)
+    root = _subtree(opened, read_commit_object(opened, commit).tree, subdirectory, revision)
+    listings = _walk(opened, root, previous, max_bytes)
+    files = [file for listing in listings.values() for file in listing.files]
+    files.sort(key=lambda file: file.path)
+    findings = tuple(finding for listing in listings.values() for finding in listing.findings)
+    prefix = "/".join(_steps(subdirectory))
+    return Checked(SourceTree(tuple(files), root, commit, partial(_read_blob, opened), prefix, listings), findings)
+
+
+def changed_files(
+    repository: Path | Repository, old_commit: str, new_commit: str, subdirectory: str = ""
+) -> tuple[str, ...]:
+    """Paths of configuration files that differ between two commits that `read_commit` accepted; renames count twice."""
+    opened = open_any(repository)
+    old, new = (
+        _subtree(opened, read_commit_object(opened, resolve(opened, commit)).tree, subdirectory, commit)
+        for commit in (old_commit, new_commit)
+    )
+    return tuple(sorted(set(_differences(opened, old, new))))
+
+
+def commit_summary(repository: Path | Repository, commit: str) -> CommitSummary:
+    """A commit as a log line shows it."""
+    opened = open_any(repository)
+    found = read_commit_object(opened, resolve(opened, commit))
+    person = _PERSON.match(found.headers.get(b"author", b""))
+    author, time = (person[1], int(person[2])) if person else (b"", 0)
+    subject = found.message.lstrip().split(b"\n", 1)[0]
+    return CommitSummary(resolve(opened, commit), _printable(author), time, _printable(subject))
+
+
+def _differences(repository: Repository, old: str | None, new: str | None) -> Iterator[str]:
+    """Only directories that differ are opened."""
+    waiting = [("", old, new)]
+    while waiting:
+        directory, *trees = waiting.pop()
+        before, after = (
+            {entry.name: entry for entry in read_entries(repository, tree)} if tree else {} for tree in trees
+        )
+        for raw in before.keys() | after.keys():
+            sides = before.get(raw), after.get(raw)
+            name = raw.decode(errors="backslashreplace")
+            if sides[0] == sides[1] or is_skipped(name):
+                continue
+            if any(side is not None and side.mode != b"40000" for side in sides) and is_considered(name):
+                yield directory + name
+            below = [side.object_id if side is not None and side.mode == b"40000" else None for side in sides]
+            if any(below):
+                waiting.append((f"{directory}{name}/", below[0], below[1]))
+
+
+def _subtree(repository: Repository, tree: str, subdirectory: str, revision: str) -> str:
+    for name in _steps(subdirectory):
+        entries = read_entries(repository, tree)
+        found = [entry for entry in entries if entry.name == os.fsencode(name) and entry.mode == b"40000"]
+        if not found:
+            raise UnknownRevision(f"{revision!r} has no directory {subdirectory!r}; look at --path")
+        tree = found[0].object_id
+    return tree
+
+
+def _steps(subdirectory: str) -> list[str]:
+    return [name for name in subdirectory.split("/") if name not in ("", ".")]
+
+
+def _walk(
+    repository: Repository, root: str, previous: SourceTree | None, max_bytes: int
+) -> dict[tuple[str, str, int], Listing]:
+    """Directories wait in a list; trees that name one another again and again end at the bounds."""
+    remembered = previous.listings if previous else {}
+    known = {file.blob: file for file in previous.files} if previous else {}
+    listings: dict[tuple[str, str, int], Listing] = {}
+    waiting = [("", root)]
+    entries = files = 0
+    while waiting:
+        directory, tree = waiting.pop()
+        key = directory, tree, max_bytes
+        listing = remembered.get(key) or _list(repository, directory, tree, known, max_bytes)
+        entries += listing.entries
+        files += len(listing.files) + len(listing.findings)
+        if entries > MAX_ENTRIES or files > MAX_FILES or directory.count("/") > MAX_DIRECTORIES_DEEP:
+            listings["", "", 0] = Listing((), (too_many_files(directory),), (), 0)
+            break
+        listings[key] = listing
+        waiting.extend(listing.directories)
+    return listings
+
+
+def _list(
+    repository: Repository, directory: str, tree: str, known: Mapping[str, SourceFile], max_bytes: int
+) -> Listing:
+    """A name that stands twice in a tree, which git never writes, is taken once and refused."""
+    files: list[SourceFile] = []
+    findings: list[Diagnostic] = []
+    directories: list[tuple[str, str]] = []
+    names: set[bytes] = set()
+    for entry in read_entries(repository, tree):
+        if unsafe := check_name(directory, entry.name, taken=entry.name in names):
+            findings.append(unsafe)
+        elif entry.mode == b"40000":
+            name = entry.name.decode()
+            directories += [] if is_skipped(name) else [(f"{directory}{name}/", entry.object_id)]
+        elif isinstance(one := _take(repository, directory, entry, known, max_bytes), SourceFile):
+            files.append(one)
+        else:
+            findings += [] if one is None else [one]
+        names.add(entry.name)
+    return Listing(tuple(files), tuple(findings), tuple(directories), len(names))
+
+
+def _take(
+    repository: Repository, directory: str, entry: TreeEntry, known: Mapping[str, SourceFile], max_bytes: int
+) -> SourceFile | Diagnostic | None:
+    name = entry.name.decode()
+    path = directory + name
+    match entry.mode:
+        case b"120000":
+            return refuse_link(path)
+        case b"160000":
+            return refuse_submodule(path)
+        case mode if mode not in _FILE_MODES:
+            return refuse(path, SPECIAL_FILE, f"the mode {mode.decode(errors='replace')!r} is unknown", "remove it")
+    if not is_considered(name):
+        return None
+    before = known.get(entry.object_id)
+    if before is not None and before.path == path and before.size <= max_bytes:
+        return before
+    size = before.size if before else read_header(repository, entry.object_id)[1]
+    return too_large(path, size, max_bytes) if size > max_bytes else SourceFile(path, entry.object_id, size)
+
+
+def _read_blob(repository: Repository, file: SourceFile) -> bytes:
+    return read_object(repository, file.blob, ObjectType.BLOB, file.size)
+
+
+def _printable(text: bytes) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text.decode(errors="replace")[:500])

@@ -1,0 +1,683 @@
+"""Commits, directories and mirrors of real repositories, hostile ones among them."""
+
+import os
+import socket
+import subprocess
+import time
+import zlib
+from collections.abc import Callable
+from hashlib import sha1
+from pathlib import Path
+
+import pytest
+
+from compiler.diagnostics import Severity
+from compiler.source import tree as limits
+from compiler.source.git import (
+    DamagedObject,
+    EmptyRepository,
+    GitUnavailable,
+    NotARepository,
+    UnknownRevision,
+    changed_files,
+    commit_summary,
+    open_repository,
+    read_commit,
+    resolve,
+)
+from compiler.source.mirror import Mirror
+from compiler.source.parse import parse
+from compiler.source.refs import discover
+from compiler.source.tree import FileChanged, SourceTree, read_directory
+
+# Git's own name for the content tells whether it is whole: the end mark and checksum of the compression may be missing.
+ZLIB_END_BYTES = 5
+ENVIRONMENT = {
+    "GIT_AUTHOR_NAME": "Ada Lovelace",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada Lovelace",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
+
+class Clone:
+    """A repository on disk, driven by the git command, whose clock goes on an hour with each commit."""
+
+    def __init__(self, path: Path, *options: str) -> None:
+        self.path = path
+        self.hour = 0
+        path.mkdir(parents=True, exist_ok=True)
+        self.git("init", "-q", "-b", "main", *options)
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> str:
+        moment = f"{1_700_000_000 + 3600 * self.hour} +0000"
+        environment = os.environ | ENVIRONMENT | {"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.path, input=stdin, env=environment, capture_output=True, check=True
+        )
+        return done.stdout.decode().strip()
+
+    def write(self, files: dict[str, str | bytes]) -> None:
+        for name, content in files.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def commit(self, files: dict[str, str | bytes], subject: str = "a change") -> str:
+        self.hour += 1
+        self.write(files)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", subject)
+        return self.git("rev-parse", "HEAD")
+
+    def commit_tree(self, lines: bytes) -> str:
+        """A commit of a tree that git itself would not make."""
+        tree = self.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=lines)
+        return self.git("commit-tree", "-m", "made by hand", tree)
+
+    def blob(self, content: str) -> bytes:
+        return bytes.fromhex(self.git("hash-object", "-w", "--stdin", stdin=content.encode()))
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path / "source")
+
+
+def paths(tree: SourceTree) -> list[str]:
+    return [file.path for file in tree.files]
+
+
+FILES: dict[str, str | bytes] = {
+    "meshwright.yaml": "schemaVersion: 1\n",
+    "mesh.yaml": "type: Mesh\nname: default\n",
+    "policies/timeout.yml": "type: MeshTimeout\n",
+    "policies/limit.json": '{"type": "MeshRateLimit"}',
+    "README.md": "# nothing",
+    ".github/workflows/ci.yml": "on: push\n",
+    "web/node_modules/x/package.json": "{}",
+    "grüße/日本.yaml": "a: 1\n",
+}
+READ = ["grüße/日本.yaml", "mesh.yaml", "meshwright.yaml", "policies/limit.json", "policies/timeout.yml"]
+
+
+# --- reading a commit
+
+
+def test_a_commit_gives_its_configuration_files_by_path(clone: Clone) -> None:
+    commit = clone.commit(FILES)
+    checked = read_commit(clone.path, "main")
+    tree = checked.value
+    assert not checked.diagnostics
+    assert paths(tree) == READ
+    assert tree.commit == commit
+    assert tree.tree == clone.git("rev-parse", "HEAD^{tree}")
+    mesh = tree.files[1]
+    assert (mesh.blob, mesh.size) == (clone.git("rev-parse", "HEAD:mesh.yaml"), 25)
+    assert tree.read(mesh) == b"type: Mesh\nname: default\n"
+
+
+def test_a_subdirectory_is_a_tree_of_its_own(clone: Clone) -> None:
+    clone.commit({"a/b/x.yaml": "x: 1", "a/y.yaml": "y: 1", "z.yaml": "z: 1"})
+    tree = read_commit(clone.path, "HEAD", "/a/b/").value
+    assert (paths(tree), tree.prefix) == (["x.yaml"], "a/b")
+    assert tree.tree == clone.git("rev-parse", "HEAD:a/b")
+    with pytest.raises(UnknownRevision, match="no directory 'a/c'"):
+        read_commit(clone.path, "HEAD", "a/c")
+    with pytest.raises(UnknownRevision):
+        read_commit(clone.path, "HEAD", "a/../a")
+
+
+def test_packed_and_loose_repositories_read_alike(clone: Clone) -> None:
+    clone.commit(FILES)
+    loose = read_commit(clone.path, "main")
+    clone.git("gc", "-q")
+    assert read_commit(clone.path, "main") == loose
+    assert parse(loose.value, None).value[1].value == {"type": "Mesh", "name": "default"}
+
+
+def test_the_same_content_in_a_directory_has_the_same_ids(clone: Clone) -> None:
+    clone.commit({"b.yaml": "b: 1", "b/c.yaml": "c: 1", "b-d/e.json": "{}", "run.yaml": "r: 1"})
+    (clone.path / "run.yaml").chmod(0o755)
+    clone.commit({})
+    committed, on_disk = read_commit(clone.path, "HEAD").value, read_directory(clone.path).value
+    assert on_disk.files == committed.files
+    assert on_disk.tree == committed.tree
+    assert on_disk.commit is None
+    assert [on_disk.read(file) for file in on_disk.files] == [committed.read(file) for file in committed.files]
+
+
+def test_sizes_known_from_the_previous_tree_are_not_asked_for_again(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    before = read_commit(clone.path, "HEAD").value
+    clone.commit({"b.yaml": "b: 1"})
+    blob = before.files[0].blob
+    (clone.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert paths(read_commit(clone.path, "HEAD", previous=before).value) == ["a.yaml", "b.yaml"]
+    with pytest.raises(DamagedObject):
+        read_commit(clone.path, "HEAD")
+
+
+def test_reading_after_another_commit_gives_the_same_as_reading_alone(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1", "b/x.yaml": "x: 1", "c/d/y.yaml": "y: 1", "big/z.yaml": b"#" * 2_000_000})
+    (clone.path / "b/link").symlink_to("x.yaml")
+    clone.commit({})
+    previous = read_commit(clone.path, "HEAD").value
+    changes: list[dict[str, str | bytes]] = [{"a.yaml": "a: 2"}, {"c/d/y.yaml": "y: 2", "c/e": ""}, {"n/e/w.yml": ""}]
+    for change in changes:
+        clone.commit(change)
+        alone, after = read_commit(clone.path, "HEAD"), read_commit(clone.path, "HEAD", previous=previous)
+        assert after == alone
+        assert [found.code.word for found in after.diagnostics].count("symlink") == 1
+        assert after.value.listings == alone.value.listings
+        assert read_commit(clone.path, "HEAD", previous=previous, max_bytes=3).value.files != alone.value.files
+        previous = after.value
+
+
+def test_a_directory_that_did_not_change_is_not_listed_again(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1", "b/x.yaml": "x: 1"})
+    previous = read_commit(clone.path, "HEAD").value
+    tree = clone.git("rev-parse", "HEAD:b")
+    clone.commit({"a.yaml": "a: 2"})
+    (clone.path / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    assert paths(read_commit(clone.path, "HEAD", previous=previous).value) == ["a.yaml", "b/x.yaml"]
+    with pytest.raises(DamagedObject, match=tree):
+        read_commit(clone.path, "HEAD")
+
+
+def test_a_name_that_stands_twice_is_refused(clone: Clone) -> None:
+    line = b"100644 a.yaml\0" + clone.blob("a: 1")
+    checked = read_commit(clone.path, clone.commit_tree(line + line))
+    assert (paths(checked.value), [found.code.word for found in checked.diagnostics]) == (["a.yaml"], ["unsafe-name"])
+
+
+def test_a_large_file_is_refused_by_its_size_alone(clone: Clone) -> None:
+    clone.commit({"big.yaml": b"# " + b"\0" * 50_000_000, "small.yaml": "a: 1"})
+    started = time.process_time()
+    checked = read_commit(clone.path, "HEAD")
+    assert time.process_time() - started < 1
+    assert paths(checked.value) == ["small.yaml"]
+    (found,) = checked.diagnostics
+    assert (found.position.file, found.code.word) == ("big.yaml", "file-too-large")
+    assert "50,000,002" in found.message
+    assert read_directory(clone.path).diagnostics == checked.diagnostics
+
+
+def test_links_and_submodules_are_refused_by_name(clone: Clone, tmp_path: Path) -> None:
+    other = Clone(tmp_path / "other")
+    other.commit({"x.yaml": "x: 1"})
+    clone.path.joinpath("passwd.yaml").symlink_to("/etc/passwd")
+    clone.path.joinpath("shared").symlink_to("../other")
+    clone.path.joinpath("CLAUDE.md").symlink_to("README.md")
+    clone.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.path), "vendor")
+    clone.commit({"a.yaml": "a: 1"})
+    checked = read_commit(clone.path, "HEAD")
+    assert paths(checked.value) == ["a.yaml"]
+    assert sorted((found.position.file, found.code.word, found.level) for found in checked.diagnostics) == [
+        ("CLAUDE.md", "symlink", Severity.WARNING),
+        ("passwd.yaml", "symlink", Severity.ERROR),
+        ("shared", "symlink", Severity.ERROR),
+        ("vendor", "submodule", Severity.ERROR),
+    ]
+    on_disk = read_directory(clone.path)
+    assert set(on_disk.diagnostics) == set(checked.diagnostics)
+    assert on_disk.value.files == checked.value.files
+
+
+def test_a_git_lfs_pointer_is_refused(clone: Clone) -> None:
+    clone.commit({"a.yaml": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"})
+    checked = read_commit(clone.path, "HEAD").then(parse)
+    assert [str(found.code) for found in checked.diagnostics] == ["git-lfs-pointer"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"..", b".", b".git", b".GIT", b"a\\b.yaml", b"a/b.yaml", b"a\nb.yaml", b"\x1b[2J.yaml", b"a\xff.yaml", b"",
+     "a\u202elmay".encode(), "ad\u200bmin.yaml".encode(), b"a\tb"],
+)  # fmt: skip
+def test_deceptive_names_are_refused(clone: Clone, name: bytes) -> None:
+    blob = clone.blob("a: 1")
+    commit = clone.commit_tree(b"100644 %s\0%s" % (name, blob) + b"100644 z.yaml\0" + blob)
+    checked = read_commit(clone.path, commit)
+    assert paths(checked.value) == ["z.yaml"]
+    (found,) = checked.diagnostics
+    assert found.code.word == "unsafe-name"
+    assert found.position.file.isprintable()
+
+
+def test_a_directory_of_a_deceptive_name_is_not_entered(clone: Clone) -> None:
+    inner = bytes.fromhex(clone.git("mktree", stdin=b"100644 blob %s\ta.yaml" % clone.blob("a: 1").hex().encode()))
+    checked = read_commit(clone.path, clone.commit_tree(b"40000 ..\0" + inner))
+    assert (paths(checked.value), [found.code.word for found in checked.diagnostics]) == ([], ["unsafe-name"])
+
+
+def test_unknown_modes_are_refused(clone: Clone) -> None:
+    checked = read_commit(clone.path, clone.commit_tree(b"100600 a.yaml\0" + clone.blob("a: 1")))
+    assert [found.code.word for found in checked.diagnostics] == ["special-file"]
+
+
+def test_trees_that_name_one_another_end_at_a_bound(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = b"100644 a.yaml\0" + clone.blob("a: 1")
+    for _ in range(12):
+        inner = bytes.fromhex(clone.git("hash-object", "-t", "tree", "-w", "--stdin", stdin=tree))
+        tree = b"".join(b"40000 %c\0%s" % (letter, inner) for letter in b"abcdefghij")
+    monkeypatch.setattr("compiler.source.git.MAX_FILES", 1000)
+    checked = read_commit(clone.path, clone.commit_tree(tree))
+    assert [found.code.word for found in checked.diagnostics] == ["too-many-files"]
+
+
+def test_a_very_deep_tree_is_refused(clone: Clone) -> None:
+    tree = b"100644 a.yaml\0" + clone.blob("a: 1")
+    for _ in range(limits.MAX_DIRECTORIES_DEEP + 5):
+        inner = bytes.fromhex(clone.git("hash-object", "-t", "tree", "-w", "--stdin", stdin=tree))
+        tree = b"40000 d\0" + inner
+    checked = read_commit(clone.path, clone.commit_tree(tree))
+    assert [found.code.word for found in checked.diagnostics] == ["too-many-files"]
+
+
+# --- reading a directory
+
+
+def test_a_directory_needs_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "sub/.venv").mkdir(parents=True)
+    (tmp_path / "sub/a.yaml").write_text("a: 1")
+    (tmp_path / "sub/.venv/b.yaml").write_text("b: 1")
+    (tmp_path / ".hidden.yaml").write_text("c: 1")
+    checked = read_directory(tmp_path)
+    assert paths(checked.value) == [".hidden.yaml", "sub/a.yaml"]
+    assert parse(checked.value, None).value[1].value == {"a": 1}
+
+
+def test_pipes_and_sockets_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.yaml"))
+        checked = read_directory(tmp_path)
+    assert [found.code.word for found in checked.diagnostics] == ["special-file", "special-file"]
+
+
+def test_a_file_that_changes_after_the_listing_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1")
+    tree = read_directory(tmp_path).value
+    (tmp_path / "a.yaml").write_text("a: 2")
+    with pytest.raises(FileChanged, match=r"a\.yaml changed"):
+        tree.read(tree.files[0])
+
+
+def test_names_that_are_not_utf8_are_refused_on_disk_too(tmp_path: Path) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/a\xff.yaml")).write_text("a: 1")
+    (found,) = read_directory(tmp_path).diagnostics
+    assert found.code.word == "unsafe-name"
+    str(found.position).encode()
+
+
+# --- revisions
+
+
+def test_revisions_mean_what_git_says(clone: Clone) -> None:
+    for number in range(3):
+        clone.commit({"a.yaml": f"a: {number}"})
+    clone.git("checkout", "-q", "-b", "feature/x", "HEAD~1")
+    clone.commit({"b.yaml": "b: 1"})
+    clone.git("checkout", "-q", "main")
+    clone.git("merge", "-q", "--no-ff", "-m", "merge", "feature/x")
+    clone.git("tag", "-a", "v1", "-m", "annotated")
+    clone.git("tag", "-a", "v1-again", "-m", "tag of a tag", "v1")
+    clone.git("tag", "plain", "HEAD~1")
+    names = ["HEAD", "@", "main", "v1", "v1-again", "plain", "feature/x", "refs/heads/main", "heads/main", "HEAD~1",
+             "HEAD^2", "HEAD^^", "main~2", "v1^0", "v1^{}", "v1^{commit}", "HEAD^2~1"]  # fmt: skip
+    for pack in (False, True):
+        for name in [*names, clone.git("rev-parse", "main"), clone.git("rev-parse", "--short", "main")]:
+            assert resolve(clone.path, name) == clone.git("rev-parse", name + "^{commit}"), (pack, name)
+        clone.git("pack-refs", "--all")
+        clone.git("repack", "-adq")
+    main = clone.git("rev-parse", "main")
+    assert resolve(clone.path, f"main@sha1:{main}") == main
+
+
+@pytest.mark.parametrize(
+    "revision",
+    ["absent", "", "0" * 40, "HEAD~99", "HEAD^3", "HEAD:a.yaml", "../../x", "HEAD@{1}", "--all", "a\0b", "HEAD^{tree}",
+     "refs/../HEAD", "deadbeef", "~1", "config", "main^{"],
+)  # fmt: skip
+def test_an_unknown_revision_is_named(clone: Clone, revision: str) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    with pytest.raises(UnknownRevision) as refused:
+        resolve(clone.path, revision)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_tree_or_blob_is_no_revision(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    with pytest.raises(UnknownRevision, match="is no commit"):
+        resolve(clone.path, clone.git("rev-parse", "HEAD:a.yaml"))
+
+
+def test_an_empty_repository_says_so(clone: Clone) -> None:
+    with pytest.raises(EmptyRepository, match="commit something first"):
+        resolve(clone.path, "HEAD")
+
+
+def test_what_is_no_repository_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path, tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(NotARepository, match="git init"):
+            open_repository(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_forbidden_repository_is_unavailable(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    clone.path.chmod(0)
+    try:
+        with pytest.raises(GitUnavailable, match="permissions"):
+            open_repository(clone.path)
+    finally:
+        clone.path.chmod(0o755)
+
+
+def test_bare_repositories_and_linked_worktrees_are_read(clone: Clone, tmp_path: Path) -> None:
+    commit = clone.commit({"a.yaml": "a: 1"})
+    clone.git("clone", "-q", "--bare", str(clone.path), str(tmp_path / "bare.git"))
+    clone.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "linked"))
+    clone.commit({"b.yaml": "b: 1"})
+    assert resolve(tmp_path / "bare.git", "main") == commit
+    assert resolve(tmp_path / "linked", "HEAD") == commit
+    assert resolve(tmp_path / "linked", "main") == clone.git("rev-parse", "main")
+
+
+def test_a_repository_is_found_from_inside(clone: Clone) -> None:
+    clone.commit({"a/b/x.yaml": "x: 1"})
+    assert discover(clone.path / "a/b") == (clone.path, "a/b")
+    assert discover(clone.path) == (clone.path, "")
+
+
+def test_nothing_that_the_repository_configures_is_read_or_run(clone: Clone, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    marker = tmp_path / "ran"
+    commit = clone.commit({"a.yaml": "a: 1", ".gitattributes": "* filter=evil\n"})
+    with (clone.path / ".git/config").open("a") as configuration:
+        configuration.write(f"[include]\n\tpath = {tmp_path}/pipe\n[core]\n\tfsmonitor = touch {marker}\n")
+        configuration.write(f'[filter "evil"]\n\tsmudge = touch {marker}\n\tclean = touch {marker}\n')
+    tree = read_commit(clone.path, "main").value
+    assert (tree.commit, tree.read(tree.files[0])) == (commit, b"a: 1")
+    assert not marker.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_repository_of_another_user_is_read(clone: Clone, tmp_path: Path) -> None:
+    commit = clone.commit({"a.yaml": "a: 1"})
+    for path in (clone.path, *clone.path.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    assert read_commit(clone.path, "main").value.commit == commit
+    assert Mirror(tmp_path / "mirror.git").open_source(clone.path).tip("main") == commit
+
+
+def test_a_sha256_repository_is_refused_with_its_reason(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "new", "--object-format=sha256")
+    clone.commit({"a.yaml": "a: 1"})
+    with pytest.raises(NotARepository, match="SHA-256"):
+        resolve(clone.path, "main")
+
+
+def test_a_shallow_clone_is_read_and_says_where_it_ends(clone: Clone, tmp_path: Path) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    commit = clone.commit({"a.yaml": "a: 2"})
+    clone.git("clone", "-q", "--depth=1", f"file://{clone.path}", str(tmp_path / "shallow"))
+    assert paths(read_commit(tmp_path / "shallow", commit).value) == ["a.yaml"]
+    with pytest.raises(UnknownRevision, match="unshallow"):
+        resolve(tmp_path / "shallow", "HEAD~1")
+
+
+# --- damage
+
+
+def write_loose(clone: Clone, object_id: str, content: bytes) -> None:
+    path = clone.path / ".git/objects" / object_id[:2] / object_id[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"not zlib at all",
+        lambda old: zlib.compress(zlib.decompress(old).replace(b"a: 1", b"a: 9")),
+        lambda _: zlib.compress(b"tree 4\0a: 1"),
+        lambda _: zlib.compress(b"blob 99\0a: 1"),
+        lambda _: zlib.compress(b"blob 4\0a: 1 and more"),
+        lambda old: old[:-8],
+        lambda old: old[:5],
+    ],
+    ids=["empty", "noise", "changed", "kind", "short", "long", "torn", "torn header"],
+)
+def test_a_damaged_file_is_named(clone: Clone, damage: Callable[[bytes], bytes]) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    blob = clone.git("rev-parse", "HEAD:a.yaml")
+    old = (clone.path / ".git/objects" / blob[:2] / blob[2:]).read_bytes()
+    write_loose(clone, blob, damage(old))
+    with pytest.raises(DamagedObject, match=blob):
+        parse(read_commit(clone.path, "HEAD").value, None)
+    write_loose(clone, blob, old)
+    assert len(parse(read_commit(clone.path, "HEAD").value, None).value) == 1
+
+
+def contents(clone: Clone) -> list[bytes] | None:
+    """None where the repository says that it is damaged."""
+    try:
+        tree = read_commit(clone.path, "HEAD").value
+        return [tree.read(file) for file in tree.files]
+    except DamagedObject:
+        return None
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_torn_object_is_read_right_or_named_and_never_waited_for(clone: Clone, cut: int) -> None:
+    clone.commit({"a.yaml": "a: 1 # some words"})
+    blob = clone.git("rev-parse", "HEAD:a.yaml")
+    write_loose(clone, blob, (clone.path / ".git/objects" / blob[:2] / blob[2:]).read_bytes()[:-cut])
+    assert contents(clone) == ([b"a: 1 # some words"] if cut <= ZLIB_END_BYTES else None)
+
+
+def test_a_torn_object_that_a_pack_holds_too_is_read_from_there(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    names = [clone.git("rev-parse", name) for name in ("HEAD", "HEAD^{tree}", "HEAD:a.yaml")]
+    clone.git("gc", "-q")
+    for name in names:
+        write_loose(clone, name, b"torn")
+    assert parse(read_commit(clone.path, "HEAD").value, None).value[0].value == {"a": 1}
+
+
+def test_objects_that_move_into_a_pack_are_found_there(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    tree = read_commit(clone.path, "HEAD").value
+    clone.git("gc", "-q", "--prune=now")
+    assert tree.read(tree.files[0]) == b"a: 1"
+
+
+@pytest.mark.parametrize("offset", [20, 60, 100, 140, -30])
+def test_a_damaged_pack_is_an_error_that_names_an_object(clone: Clone, offset: int) -> None:
+    clone.commit({"a.yaml": "a: 1" * 100, "b.yaml": "b: 2"})
+    clone.git("gc", "-q")
+    (pack,) = (clone.path / ".git/objects/pack").glob("*.pack")
+    content = bytearray(pack.read_bytes())
+    content[offset] ^= 0xFF
+    pack.chmod(0o644)
+    pack.write_bytes(content)
+    assert contents(clone) in ([b"a: 1" * 100, b"b: 2"], None)
+
+
+def test_objects_borrowed_from_another_repository_are_read(clone: Clone, tmp_path: Path) -> None:
+    commit = clone.commit({"a.yaml": "a: 1"})
+    clone.git("clone", "-q", "--shared", str(clone.path), str(tmp_path / "borrower"))
+    clone.git("clone", "-q", "--shared", str(tmp_path / "borrower"), str(tmp_path / "next"))
+    assert resolve(tmp_path / "next", commit[:8]) == commit
+    clone.git("gc", "-q")
+    assert len(parse(read_commit(tmp_path / "next", "main").value, None).value) == 1
+
+
+def test_an_object_that_inflates_to_more_than_it_says_is_refused(clone: Clone) -> None:
+    content = b"blob 4\0" + b"x" * 100_000_000
+    blob = sha1(content).hexdigest()
+    write_loose(clone, blob, zlib.compress(content))
+    commit = clone.commit_tree(b"100644 a.yaml\0" + bytes.fromhex(blob))
+    started = time.process_time()
+    with pytest.raises(DamagedObject):
+        parse(read_commit(clone.path, commit).value, None)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"tree zz\n\nx", b"author nobody\n\nno tree", b"tree " + b"0" * 40 + b"\nparent \xff\n\nx"],
+)
+def test_a_commit_object_without_sense_is_damage(clone: Clone, content: bytes) -> None:
+    commit = clone.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=content)
+    with pytest.raises(DamagedObject):
+        read_commit(clone.path, commit)
+
+
+@pytest.mark.parametrize("content", [b"100644 a.yaml", b"100644 a.yaml\0short", b"\0", b"100644"])
+def test_a_tree_object_without_sense_is_damage(clone: Clone, content: bytes) -> None:
+    with pytest.raises(DamagedObject):
+        read_commit(clone.path, clone.commit_tree(content))
+
+
+def test_a_damaged_ref_is_named(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    (clone.path / ".git/refs/heads/main").write_text("garbage\n")
+    with pytest.raises(DamagedObject, match="refs/heads/main"):
+        resolve(clone.path, "main")
+
+
+def test_refs_that_name_each_other_end(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    clone.git("symbolic-ref", "refs/heads/a", "refs/heads/b")
+    clone.git("symbolic-ref", "refs/heads/b", "refs/heads/a")
+    with pytest.raises(UnknownRevision):
+        resolve(clone.path, "a")
+
+
+# --- differences and summaries
+
+
+def test_changed_files_are_the_difference_of_two_commits(clone: Clone) -> None:
+    same: dict[str, str | bytes] = {"b.yaml": "b: 1", "d/c.yaml": "c: 1"}
+    old = clone.commit({**same, "a.yaml": "a: 1", "d/note.txt": "x", ".ci/x.yaml": "x: 1"})
+    (clone.path / "b.yaml").rename(clone.path / "moved.yaml")
+    new = clone.commit({"a.yaml": "a: 2", "d/e.json": "{}", "d/note.txt": "y", ".ci/x.yaml": "x: 2"})
+    assert changed_files(clone.path, old, new) == ("a.yaml", "b.yaml", "d/e.json", "moved.yaml")
+    assert changed_files(clone.path, old, new, "d") == ("e.json",)
+    assert changed_files(clone.path, new, new) == ()
+    with pytest.raises(UnknownRevision):
+        changed_files(clone.path, "1" * 40, new)
+
+
+def test_a_summary_is_safe_to_print(clone: Clone) -> None:
+    commit = clone.commit({"a.yaml": "a: 1"}, "policies: \x1b[31mred\u202e retries\n\nbody")
+    summary = commit_summary(clone.path, "main")
+    assert (summary.commit, summary.author, summary.time) == (commit, "Ada Lovelace", 1_700_003_600)
+    assert summary.subject == "policies: \ufffd[31mred\ufffd retries"
+
+
+# --- the mirror
+
+
+def test_a_local_repository_is_read_in_place(clone: Clone, tmp_path: Path) -> None:
+    first = clone.commit({"a.yaml": "a: 1"})
+    mirror = Mirror(tmp_path / "var/mirror.git")
+    source = mirror.open_source(f"file://{clone.path}")
+    assert mirror.folder.stat().st_mode & 0o777 == 0o700
+    assert source.tip("main") == first
+    second = clone.commit({"b.yaml": "b: 1"})
+    assert source.tip("main") == source.tip("refs/heads/main") == second
+    tree = source.read_commit(second).value
+    assert [tree.read(file) for file in tree.files] == [b"a: 1", b"b: 1"]
+    assert source.changed_files(first, second) == ("b.yaml",)
+    clone.git("-C", str(mirror.folder), "cat-file", "-e", second)
+    assert not list((mirror.folder / "objects/pack").iterdir())
+
+
+def test_unborn_and_removed_branches_have_no_tip(clone: Clone, tmp_path: Path) -> None:
+    source = Mirror(tmp_path / "mirror.git").open_source(clone.path)
+    assert source.tip("main") is None
+    commit = clone.commit({"a.yaml": "a: 1"})
+    clone.git("branch", "live")
+    assert source.tip("live") == commit
+    clone.git("branch", "-D", "live")
+    assert source.tip("live") is None
+    clone.git("tag", "-a", "v1", "-m", "release")
+    assert source.tip("v1") == commit
+
+
+def test_a_force_push_does_not_descend(clone: Clone, tmp_path: Path) -> None:
+    base = clone.commit({"a.yaml": "a: 1"})
+    old = clone.commit({"a.yaml": "a: 2"})
+    clone.git("reset", "-q", "--hard", base)
+    new = clone.commit({"a.yaml": "a: 3"})
+    clone.git("checkout", "-q", "--orphan", "unrelated")
+    unrelated = clone.commit({"z.yaml": "z: 1"})
+    clone.git("checkout", "-q", "main")
+    clone.git("merge", "-q", "-m", "both", old, "-s", "ours")
+    merged = clone.git("rev-parse", "HEAD")
+    source = Mirror(tmp_path / "mirror.git").open_source(clone.path)
+    assert source.descends(new, base)
+    assert source.descends(new, new)
+    assert not source.descends(new, old)
+    assert not source.descends(base, new)
+    assert not source.descends(unrelated, base)
+    assert source.descends(merged, old)
+    assert source.descends(merged, new)
+    assert not source.descends(new, "1" * 40)
+
+
+def test_a_backdated_commit_still_descends(clone: Clone, tmp_path: Path) -> None:
+    clone.hour = 1000
+    base = clone.commit({"a.yaml": "a: 1"})
+    clone.hour = 0
+    for number in range(5):
+        clone.commit({"a.yaml": f"a: {number + 2}"})
+    source = Mirror(tmp_path / "mirror.git").open_source(clone.path)
+    assert source.descends(clone.git("rev-parse", "main"), base)
+    assert not source.descends(base, clone.git("rev-parse", "main"))
+
+
+def test_a_shallow_source_is_followed(clone: Clone, tmp_path: Path) -> None:
+    for number in range(3):
+        clone.commit({"a.yaml": f"a: {number}"})
+    clone.git("clone", "-q", "--depth=2", f"file://{clone.path}", str(tmp_path / "shallow"))
+    source = Mirror(tmp_path / "mirror.git").open_source(tmp_path / "shallow")
+    tip = source.tip("main")
+    assert tip is not None
+    assert source.descends(tip, clone.git("rev-parse", "HEAD~1"))
+    assert not source.descends(tip, clone.git("rev-parse", "HEAD~2"))
+
+
+def test_a_source_survives_gc_repair_and_a_lost_mirror(clone: Clone, tmp_path: Path) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    mirror = Mirror(tmp_path / "mirror.git")
+    source = mirror.open_source(clone.path)
+    commit = clone.commit({"a.yaml": "a: 2"})
+    assert source.tip("main") == commit
+    clone.git("gc", "-q", "--prune=now")
+    assert len(source.read_commit(commit).value.files) == 1
+    clone.path.rename(tmp_path / "away")
+    with pytest.raises(NotARepository):
+        source.tip("main")
+    (tmp_path / "away").rename(clone.path)
+    assert source.tip("main") == commit
+    subprocess.run(["rm", "-r", str(mirror.folder)], check=True)
+    assert mirror.open_source(clone.path).tip("main") == commit
+
+
+def test_a_mirror_turns_to_another_source(clone: Clone, tmp_path: Path) -> None:
+    clone.commit({"a.yaml": "a: 1"})
+    other = Clone(tmp_path / "other")
+    commit = other.commit({"b.yaml": "b: 1"})
+    mirror = Mirror(tmp_path / "mirror.git")
+    mirror.open_source(clone.path)
+    assert paths(mirror.open_source(other.path).read_commit(commit).value) == ["b.yaml"]
