@@ -55,6 +55,11 @@ def _parts(
 def inbound_resources(inbound: Inbound, policies: Policies) -> Built:
     yield ResourceType.LISTENER, inbound_listener(inbound, policies)
     yield ResourceType.CLUSTER, inbound_cluster(inbound, policies)
+    yield from inbound_traffic(inbound, policies)
+
+
+def inbound_traffic(inbound: Inbound, policies: Policies) -> Built:
+    """What does not depend on where the proxy or its workload listens."""
     if inbound.protocol in HTTP:
         yield ResourceType.ROUTE, inbound_routes(inbound, policies)
         if inbound.tls is not None:
@@ -111,4 +116,4 @@ def _uses_tls(proxy: Proxy) -> bool:
 
 def name_of(message: Message) -> str:
     """The name by which the message is delivered."""
-    return message.cluster_name if isinstance(message, ClusterLoadAssignment) else message.name  # type: ignore[attr-defined, no-any-return]  # every xDS resource has one
+    return message.cluster_name if isinstance(message, ClusterLoadAssignment) else message.name  # type: ignore[attr-defined]  # every xDS resource has one

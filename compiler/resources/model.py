@@ -6,7 +6,7 @@ document. Confs of policies stay plain values here: they are merged as JSON befo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, field
 
@@ -27,8 +27,7 @@ PROTOCOL: Final = "kuma.io/protocol"
 WORKLOAD: Final = "kuma.io/workload"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceKey:
+class ResourceKey(NamedTuple):
     """What tells a resource from every other; `mesh` is empty for Mesh and Zone."""
 
     type: str

@@ -184,9 +184,14 @@ def _inner_name(kind: ResourceType, message: Any) -> str:
     return str(message.cluster_name if kind is ResourceType.ENDPOINT else message.name)
 
 
-def _read_listener(listener: Any, _: str, into: _Collected) -> None:
+def listener_addresses(listener: Any) -> frozenset[str]:
+    """Where a listener takes connections, in a form in which equal places are equal."""
     addresses = (listener.address, *(additional.address for additional in listener.additional_addresses))
-    into.addresses.update(written for address in addresses if (written := _written(address)))
+    return frozenset(written for address in addresses if (written := _written(address)))
+
+
+def _read_listener(listener: Any, _: str, into: _Collected) -> None:
+    into.addresses.update(listener_addresses(listener))
     _refuse_doubles([chain.name for chain in listener.filter_chains if chain.name], "filter chains", into)
     _refuse_doubles([each.name for each in listener.listener_filters], "listener filters", into)
 

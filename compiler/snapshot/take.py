@@ -1,18 +1,22 @@
 """Snapshots: each part of a proxy is translated, rendered and checked once, however many proxies share it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace as with_fields
 from typing import Final, NamedTuple
 
 from google.protobuf.message import Message
+from msgspec.structs import replace
 
 from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
+from compiler.envoy.clusters import inbound_cluster
 from compiler.envoy.endpoints import load_assignment
+from compiler.envoy.listeners import inbound_listener
 from compiler.envoy.names import identity_secret
 from compiler.envoy.policy import HOOKS
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.translate import (
     Built,
-    inbound_resources,
+    inbound_traffic,
     name_of,
     outbound_resources,
     secret_names,
@@ -22,14 +26,14 @@ from compiler.envoy.translate import (
 from compiler.memo import Memo, Query
 from compiler.mesh.graph import mesh_spec
 from compiler.mesh.order import Origin
-from compiler.mesh.proxy import Confs, Inbound, Outbound, Proxy, Transparent, Upstream, Value
+from compiler.mesh.proxy import Confs, Inbound, Outbound, Permission, Proxy, Transparent, Upstream, Value
 from compiler.mesh.resolve import PROXY, destination_port
 from compiler.mesh.services import ENDPOINTS, Port
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.constraints import check_constraints
-from compiler.snapshot.references import Links, Reference, check_links, links_of
+from compiler.snapshot.references import Links, Reference, check_links, links_of, listener_addresses
 from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
 from compiler.snapshot.traps import known_traps
 
@@ -99,7 +103,10 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
 def _parts(memo: Memo, proxy: Proxy) -> Iterator[Part]:
     routing = mesh_spec(memo, proxy.mesh).routing
     preferred = proxy.zone if routing.locality_aware_load_balancing and proxy.zone else None
-    yield from (memo.ask(INBOUND, inbound) for inbound in proxy.inbounds)
+    for inbound in proxy.inbounds:
+        yield memo.ask(INBOUND_LISTENER, inbound)
+        yield memo.ask(INBOUND_CLUSTER, replace(inbound, address="", port=0, permission=Permission()))
+        yield memo.ask(INBOUND_TRAFFIC, _anywhere(inbound))
     yield from (memo.ask(OUTBOUND, outbound) for outbound in proxy.outbounds)
     for upstream in proxy.upstreams:
         yield memo.ask(UPSTREAM, upstream)
@@ -109,9 +116,38 @@ def _parts(memo: Memo, proxy: Proxy) -> Iterator[Part]:
         yield memo.ask(TRANSPARENT, proxy.transparent)
 
 
-def _inbound(memo: Memo, inbound: Inbound) -> Part:
-    origins = [*_origins(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
-    return _part(inbound_resources(inbound, memo.read(HOOKS, None)), origins)
+def _anywhere(inbound: Inbound) -> Inbound:
+    """What replicas have in common, which differ in where they listen and where their workload does."""
+    return replace(inbound, address="", port=0, workload_address="", workload_port=0)
+
+
+def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
+    """Checked once for all replicas: an address cannot make the rest of a listener wrong."""
+    checked = memo.ask(CHECKED_LISTENER, replace(_anywhere(inbound), address="0.0.0.0", port=1))  # noqa: S104
+    message = inbound_listener(inbound, memo.read(HOOKS, None))
+    links = {
+        reference: with_fields(link, addresses=listener_addresses(message)) for reference, link in checked.links.items()
+    }
+    rendered = (render(ResourceType.LISTENER, inbound.name, message),)
+    return Part(rendered, links, checked.causes, checked.problems)
+
+
+def _checked_listener(memo: Memo, inbound: Inbound) -> Part:
+    message = inbound_listener(inbound, memo.read(HOOKS, None))
+    return _part(iter([(ResourceType.LISTENER, message)]), _inbound_origins(inbound))
+
+
+def _inbound_cluster(memo: Memo, inbound: Inbound) -> Part:
+    message = inbound_cluster(inbound, memo.read(HOOKS, None))
+    return _part(iter([(ResourceType.CLUSTER, message)]), _inbound_origins(inbound))
+
+
+def _inbound_traffic(memo: Memo, inbound: Inbound) -> Part:
+    return _part(inbound_traffic(inbound, memo.read(HOOKS, None)), _inbound_origins(inbound))
+
+
+def _inbound_origins(inbound: Inbound) -> list[Origin]:
+    return [*_origins(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
 
 
 def _outbound(memo: Memo, outbound: Outbound) -> Part:
@@ -201,7 +237,10 @@ def _place(resources: ResourceSet, key: ResourceKey, pointer: str) -> tuple[Posi
     return source.position(pointer), source.path(pointer)
 
 
-INBOUND: Final[Query[Inbound, Part]] = Query("inbound resources", _inbound)
+CHECKED_LISTENER: Final[Query[Inbound, Part]] = Query("checked listeners", _checked_listener)
+INBOUND_LISTENER: Final[Query[Inbound, Part]] = Query("inbound listeners", _inbound_listener)
+INBOUND_CLUSTER: Final[Query[Inbound, Part]] = Query("inbound clusters", _inbound_cluster)
+INBOUND_TRAFFIC: Final[Query[Inbound, Part]] = Query("inbound traffic", _inbound_traffic)
 OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound)
 UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream)
 ASSIGNMENT: Final[Query[Assignment, Part]] = Query("load assignments", _assignment)
