@@ -63,10 +63,10 @@ class Compiler:
         resources, settings = read.value
         if read.failed:
             return Checked(Compiled(None, resources, settings, {}, self.memo), read.diagnostics)
-        found = self.graph(resources)
-        taken = self.snapshots(resources)
-        diagnostics = sort_diagnostics((*read.diagnostics, *set_severities((*found, *taken), settings.severity)))
+        graph = Checked(None, set_severities(self.graph(resources), settings.severity))
+        taken = () if graph.failed else set_severities(self.snapshots(resources), settings.severity)
         counters = {name: count - before.get(name, 0) for name, count in self.memo.computed.items()}
+        diagnostics = sort_diagnostics((*read.diagnostics, *graph.diagnostics, *taken))
         checked = Checked(Compiled(None, resources, settings, counters, self.memo), diagnostics)
         if checked.failed:
             return checked

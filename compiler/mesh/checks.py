@@ -8,16 +8,17 @@ from compiler.diagnostics import Code, Diagnostic, Severity, Subject
 from compiler.memo import Memo, Query
 from compiler.mesh.graph import CARRIERS, KEYS, RESOURCE, index_pair, is_proxy, mesh_spec, read_proxy
 from compiler.mesh.match import picks, select, selector_pairs
-from compiler.mesh.routing import resolve_reference
+from compiler.mesh.routing import backend_port, resolve_reference
 from compiler.mesh.rules import refers
 from compiler.mesh.selection import KINDS
-from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port, service_key, tag_port
-from compiler.resources.findings import BAD_VALUE, PORT_CONFLICT, Finding, join
+from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port, service_key, tag_port, virtual_address
+from compiler.resources.findings import PORT_CONFLICT, Finding, join
 from compiler.resources.model import (
     EFFECT,
     SERVICE,
     BackendReference,
     Dataplane,
+    Mesh,
     MeshService,
     Policy,
     Resource,
@@ -33,8 +34,8 @@ DANGLING_REF: Final = Code(
     "dangling-ref",
     Severity.WARNING,
     "a reference to something that does not exist",
-    "A `targetRef`, a `backendRef` or a `reachableBackends` entry names a service or a route that no document defines and "
-    "no Dataplane offers. What refers to it has no effect; requests to a missing backend are answered with 500. "
+    "A `targetRef`, a `backendRef` or a `reachableBackends` entry names a service or a route that no document defines "
+    "and no Dataplane offers. What refers to it has no effect; requests to a missing backend are answered with 500. "
     "`meshwright init` makes this an error.",
 )
 SELECTS_NOTHING: Final = Code(
@@ -47,8 +48,8 @@ CONSTRAINT_VIOLATED: Final = Code(
     "constraint-violated",
     Severity.ERROR,
     "a Dataplane that its Mesh does not admit",
-    "`constraints.dataplaneProxy` of the Mesh lists what every tag set must have (one of the requirements) and must not "
-    "have (any of the restrictions).",
+    "`constraints.dataplaneProxy` of the Mesh lists what every tag set must have (one of the requirements) and must "
+    "not have (any of the restrictions).",
 )
 HOST_ADDRESS: Final = Code(
     "host-address",
@@ -59,10 +60,11 @@ HOST_ADDRESS: Final = Code(
 )
 ADDRESS_CLASH: Final = Code(
     "address-clash",
-    Severity.ERROR,
+    Severity.WARNING,
     "two services with one virtual address",
     "A service's virtual address is a hash of its identity, so that it never moves. Two services of this mesh have the "
-    "same one; rename one of them.",
+    "same one: a transparent proxy that reaches both of them on one port could not tell them apart, and is refused. "
+    "Rename one of them.",
 )
 
 Findings = tuple[Finding, ...]
@@ -82,10 +84,24 @@ def _findings(memo: Memo, key: ResourceKey) -> Findings:
         return ()
     if isinstance(resource.spec, Policy):
         return (*_check_policy(memo, resource, resource.spec), *_check_selection(memo, resource))
+    if isinstance(resource.spec, Mesh):
+        return tuple(_check_virtual_addresses(memo, key.name))
     if is_proxy(resource):
         proxy = cast(Resource, read_proxy(memo, key))
         return (*_check_membership(memo, proxy), *_check_addresses(proxy), *_check_backends(memo, proxy))
     return ()
+
+
+def _check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
+    """Services that nobody wrote have no place of their own, so the Mesh is where a clash is reported."""
+    services = [found for key in memo.ask(SERVICE_KEYS, mesh) if (found := memo.ask(SERVICE_RESOURCE, key)) is not None]
+    first: dict[str, str] = {}
+    for service in services:
+        address = virtual_address(service)
+        if address in first:
+            message = f"services {first[address]!r} and {service.key.name!r} have the virtual address {address}"
+            yield Finding("", ADDRESS_CLASH, message, "rename one of them")
+        first.setdefault(address, service.key.name)
 
 
 # --- Policies -----------------------------------------------------------------------------------------------------
@@ -147,6 +163,8 @@ def _check_reference(memo: Memo, policy: Resource, written: Mapping[str, Any], p
     ports = resolve_reference(memo, reference, policy.key.mesh, policy.namespace)
     if not any(_exists(memo, port) for port in ports):
         yield _dangling(reference.kind, reference.name, reference.labels, pointer, policy.key.mesh)
+    elif backend_port(memo, reference, policy.key.mesh, policy.namespace) is None:
+        yield Finding(pointer, DANGLING_REF, "the service has several ports and none of them is named", "add a port")
 
 
 def _exists(memo: Memo, port: Port) -> bool:
@@ -214,7 +232,8 @@ def _check_addresses(proxy: Resource) -> Iterator[Finding]:
             yield Finding(f"/networking/outbound/{index}/port", PORT_CONFLICT, message)
     if networking.inbound and not _is_ip(networking.advertised_address or networking.address):
         field = "advertisedAddress" if networking.advertised_address else "address"
-        yield Finding(f"/networking/{field}", HOST_ADDRESS, "an address that other proxies are sent must be an IP address")
+        message = "an address that other proxies are sent must be an IP address"
+        yield Finding(f"/networking/{field}", HOST_ADDRESS, message)
 
 
 def _is_ip(address: str) -> bool:

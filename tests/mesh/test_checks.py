@@ -1,0 +1,118 @@
+"""What is found wrong between resources, with its place."""
+
+import pytest
+
+from compiler.diagnostics import Severity
+from tests.trees import codes, compile_texts
+
+MESH = "{type: Mesh, name: default}"
+BACKEND = """
+type: Dataplane
+mesh: default
+name: backend-1
+labels: {app: backend}
+networking:
+  address: 10.0.0.1
+  inbound: [{port: 80, tags: {kuma.io/service: backend, kuma.io/protocol: http}}]
+"""
+WEB = """
+type: Dataplane
+mesh: default
+name: web-1
+labels: {app: web}
+networking:
+  address: 10.0.0.2
+  inbound: [{port: 80, tags: {kuma.io/service: web, kuma.io/protocol: http}}]
+  outbound: [{port: 10001, tags: {kuma.io/service: %s}}]
+"""
+
+
+def timeout(to: str, top: str = "{kind: Mesh}") -> str:
+    return f"""
+type: MeshTimeout
+mesh: default
+name: slow
+spec:
+  targetRef: {top}
+  to:
+    - targetRef: {to}
+      default: {{http: {{requestTimeout: 1s}}}}
+"""
+
+
+def test_a_mesh_in_order_has_no_findings() -> None:
+    checked = compile_texts(MESH, BACKEND, WEB % "backend", timeout("{kind: MeshService, name: backend}"))
+    assert codes(checked) == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{kind: MeshService, name: bakend}",
+        "{kind: MeshService, labels: {app: bakend}}",
+        "{kind: MeshService, name: backend, sectionName: nope}",
+        "{kind: MeshHTTPRoute, name: nope}",
+    ],
+)
+def test_a_target_that_does_not_exist_is_a_warning_at_the_target(target: str) -> None:
+    checked = compile_texts(MESH, BACKEND, timeout(target))
+    (finding,) = checked.diagnostics
+    assert (finding.code.word, finding.level) == ("dangling-ref", Severity.WARNING)
+    assert (finding.position.file, finding.position.line, finding.path) == ("002.yaml", 8, "/spec/to/0/targetRef")
+
+
+def test_an_outbound_to_a_service_that_nobody_offers_is_found() -> None:
+    checked = compile_texts(MESH, BACKEND, WEB % "bakend")
+    assert codes(checked) == ["dangling-ref"]
+    assert checked.diagnostics[0].path == "/networking/outbound/0/tags"
+
+
+def test_a_policy_that_selects_no_proxy_is_a_warning() -> None:
+    top = "{kind: Dataplane, labels: {app: bakend}}"
+    checked = compile_texts(MESH, BACKEND, timeout("{kind: Mesh}", top))
+    assert codes(checked) == ["selects-nothing"]
+    assert checked.value.generation is not None
+
+
+def test_a_backend_that_appears_later_mends_the_finding() -> None:
+    from compiler.pipeline import Compiler
+    from tests.trees import SCHEMAS
+
+    compiler = Compiler(SCHEMAS)
+    policy = timeout("{kind: MeshService, name: backend}")
+    assert codes(compile_texts(MESH, WEB % "web", policy, compiler=compiler)) == ["dangling-ref"]
+    assert codes(compile_texts(MESH, WEB % "web", policy, BACKEND, compiler=compiler)) == []
+
+
+def test_a_mesh_admits_only_dataplanes_that_meet_its_constraints() -> None:
+    mesh = """
+type: Mesh
+name: default
+constraints:
+  dataplaneProxy:
+    requirements: [{tags: {kuma.io/zone: "*"}}]
+    restrictions: [{tags: {kuma.io/protocol: http}}]
+"""
+    checked = compile_texts(mesh, BACKEND)
+    assert codes(checked) == ["constraint-violated", "constraint-violated"]
+    assert checked.value.generation is None
+
+
+def test_a_host_name_is_refused_where_envoy_needs_an_address() -> None:
+    checked = compile_texts(MESH, BACKEND.replace("10.0.0.1", "backend.internal"))
+    assert "host-address" in codes(checked)
+
+
+def test_two_services_with_one_virtual_address_are_named() -> None:
+    """`svc-808` and `svc-5174` hash to 241.139.103.150."""
+    first = BACKEND.replace("kuma.io/service: backend", "kuma.io/service: svc-808")
+    second = WEB.replace("kuma.io/service: web", "kuma.io/service: svc-5174") % "svc-808"
+    checked = compile_texts(MESH, first, second)
+    assert codes(checked) == ["address-clash"]
+    assert "svc-5174" in checked.diagnostics[0].message
+    assert "svc-808" in checked.diagnostics[0].message
+
+
+def test_an_outbound_on_an_inbounds_address_is_refused() -> None:
+    clash = (WEB % "backend").replace("{port: 10001,", "{address: 10.0.0.2, port: 80,")
+    assert "port-conflict" in codes(compile_texts(MESH, BACKEND, clash))
