@@ -75,7 +75,8 @@ def check_resource(memo: Memo, key: ResourceKey, source: Source) -> Iterator[Dia
     for finding in memo.ask(FINDINGS, key):
         position = source.position(finding.pointer, on_key=finding.on_key)
         subject = Subject(key.type, key.mesh, key.name)
-        yield Diagnostic(position, finding.code, finding.message, finding.hint, subject, source.path(finding.pointer))
+        path = source.path(finding.pointer)
+        yield Diagnostic(position, finding.code, finding.message, finding.hint, subject, path, finding.severity)
 
 
 def _findings(memo: Memo, key: ResourceKey) -> Findings:

@@ -30,7 +30,7 @@ class Duration(int):
 
     @classmethod
     def parse(cls, text: str) -> "Duration":
-        """Raise ValueError where Go's time.ParseDuration would refuse, but for d, w and y, which Kuma's Mesh has too."""
+        """Raise ValueError where Go's time.ParseDuration would; d, w and y, which Kuma's Mesh has, are read too."""
         if not _WHOLE.fullmatch(text):
             raise ValueError(f"{text!r} is not a duration such as 15s, 1h30m or 250ms")
         nanoseconds = sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(text))

@@ -1,0 +1,144 @@
+"""What policies must hold beyond their schemas (kuma-policies §1.1, §1.2 and the chapter of each)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from compiler.diagnostics import Code
+from compiler.resources.check_route import check_headers, check_route
+from compiler.resources.findings import (
+    BAD_TARGET,
+    BAD_VALUE,
+    EXCLUSIVE_FIELDS,
+    MISSING_FIELD,
+    NO_EFFECT,
+    Finding,
+    join,
+)
+from compiler.resources.target_ref import check_target_ref
+
+_RULES_OR_TO: Final = frozenset({"MeshTimeout", "MeshAccessLog", "MeshCircuitBreaker", "MeshRateLimit"})
+"""These refuse `rules` beside `to`; all refuse `rules` beside `from`."""
+_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "MeshTimeout": ("to", "rules", "from"),
+    "MeshCircuitBreaker": ("to", "rules", "from"),
+    "MeshTrafficPermission": ("rules", "from"),
+}
+_CONNECTION_LEVEL: Final = ("connectionTimeout", "idleTimeout")
+_HTTP_CONNECTION_LEVEL: Final = ("maxStreamDuration", "maxConnectionDuration")
+_BY_CALLER: Final = frozenset({"requestTimeout", "streamIdleTimeout"})
+_PERMISSIONS: Final = ("deny", "allow", "allowWithShadowDeny")
+
+
+def check_policy(kind: str, spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """All that can be said of one policy by itself; the kinds of targets are the policy module's table."""
+    yield from _check_sections(kind, spec, pointer)
+    yield from _check_targets(spec, pointer)
+    yield from _OF_KIND.get(kind, _nothing_more)(spec, pointer)
+
+
+def _check_sections(kind: str, spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    if "rules" in spec and "from" in spec:
+        message = "from and rules exclude each other: rules is the newer form"
+        yield Finding(join(pointer, "from"), EXCLUSIVE_FIELDS, message, "move what from says to rules", on_key=True)
+    if kind in _RULES_OR_TO and "rules" in spec and "to" in spec:
+        message = f"a {kind} has rules or to, not both"
+        yield Finding(join(pointer, "rules"), EXCLUSIVE_FIELDS, message, "make two policies of it", on_key=True)
+    sections = _SECTIONS.get(kind, ("to", "rules", "from", "default"))
+    if not any(spec.get(section) for section in sections):
+        yield _empty(kind, sections, pointer)
+
+
+def _empty(kind: str, sections: tuple[str, ...], pointer: str) -> Finding:
+    if kind in _SECTIONS:
+        needed = ", ".join(sections[:-1]) + " or " + sections[-1]
+        return Finding(pointer, MISSING_FIELD, f"a {kind} needs entries in {needed}", on_key=True)
+    return Finding(pointer, NO_EFFECT, f"a {kind} without any entry changes nothing", on_key=True)
+
+
+def _check_targets(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    target = spec.get("targetRef")
+    if target is not None:
+        at = join(pointer, "targetRef")
+        yield from check_target_ref(target, at)
+        if target["kind"] == "Dataplane" and "sectionName" in target and not (spec.get("rules") or spec.get("from")):
+            message = "sectionName names an inbound, and this policy says nothing of incoming traffic"
+            yield Finding(join(at, "sectionName"), BAD_TARGET, message, "take it out, or use rules", on_key=True)
+    for part in ("to", "from"):
+        for index, item in enumerate(spec.get(part, ())):
+            yield from check_target_ref(item["targetRef"], join(pointer, part, index, "targetRef"))
+
+
+def _check_timeout(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    on_route = spec.get("targetRef", {}).get("kind") == "MeshHTTPRoute"
+    for index, item in enumerate(spec.get("to", ())):
+        at = join(pointer, "to", index, "default")
+        if on_route:
+            yield from _beyond(item["default"], at, BAD_VALUE, "a MeshTimeout for a MeshHTTPRoute cannot set {}")
+        elif item["targetRef"]["kind"] == "MeshHTTPRoute":
+            yield from _beyond(item["default"], at, NO_EFFECT, "{} changes nothing for a MeshHTTPRoute")
+    for index, rule in enumerate(spec.get("rules", ())):
+        if any("spiffeID" in match for match in rule.get("matches", ())):
+            yield from _beyond_caller(rule["default"], join(pointer, "rules", index, "default"))
+
+
+def _beyond(conf: Mapping[str, Any], pointer: str, code: Code, message: str) -> Iterator[Finding]:
+    """What belongs to a connection and thus to no single route."""
+    hint = "a route has requestTimeout and streamIdleTimeout"
+    for name in _CONNECTION_LEVEL:
+        if name in conf:
+            yield Finding(join(pointer, name), code, message.format(name), hint, on_key=True)
+    for name in _HTTP_CONNECTION_LEVEL:
+        if name in conf.get("http", {}):
+            yield Finding(join(pointer, "http", name), code, message.format(f"http.{name}"), hint, on_key=True)
+
+
+def _beyond_caller(conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    message = "{} cannot depend on the caller: connections are shared"
+    for name in _CONNECTION_LEVEL:
+        if name in conf:
+            yield Finding(
+                join(pointer, name), BAD_VALUE, message.format(name), "set it in a rule without spiffeID", on_key=True
+            )
+    for name in conf.get("http", {}):
+        if name not in _BY_CALLER:
+            at = join(pointer, "http", name)
+            yield Finding(at, BAD_VALUE, message.format(name), "set it in a rule without spiffeID", on_key=True)
+
+
+def _check_permission(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    for index, rule in enumerate(spec.get("rules", ())):
+        if not any(rule["default"].get(name) for name in _PERMISSIONS):
+            at = join(pointer, "rules", index, "default")
+            yield Finding(at, MISSING_FIELD, "the rule lists nobody", "list callers under allow or deny", on_key=True)
+
+
+def _check_retry(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    for index, item in enumerate(spec.get("to", ())):
+        http, at = item["default"].get("http", {}), join(pointer, "to", index, "default", "http")
+        for field in ("retriableRequestHeaders", "retriableResponseHeaders"):
+            yield from check_headers(http.get(field, ()), join(at, field))
+        for place, selection in enumerate(http.get("hostSelection", ())):
+            yield from _check_selection(selection, join(at, "hostSelection", place))
+
+
+def _check_selection(selection: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    predicate = selection["predicate"]
+    if predicate == "OmitHostsWithTags" and not selection.get("tags"):
+        yield Finding(
+            pointer, MISSING_FIELD, "OmitHostsWithTags needs tags", "name the tags of the endpoints to leave out"
+        )
+    for field, owner in (("tags", "OmitHostsWithTags"), ("updateFrequency", "OmitPreviousPriorities")):
+        if field in selection and predicate != owner:
+            yield Finding(join(pointer, field), EXCLUSIVE_FIELDS, f"{field} goes with {owner} only", on_key=True)
+
+
+def _nothing_more(_: Mapping[str, Any], __: str) -> Iterator[Finding]:
+    return iter(())
+
+
+_OF_KIND: Final[Mapping[str, Callable[[Mapping[str, Any], str], Iterator[Finding]]]] = {
+    "MeshTimeout": _check_timeout,
+    "MeshTrafficPermission": _check_permission,
+    "MeshRetry": _check_retry,
+    "MeshHTTPRoute": check_route,
+}

@@ -1,0 +1,158 @@
+"""What a MeshHTTPRoute must hold beyond its schema (kuma-policies §2.4)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from compiler.resources.check_mesh import repeated
+from compiler.resources.expressions import refuse_expression
+from compiler.resources.findings import (
+    BAD_VALUE,
+    DUPLICATE_NAME,
+    EXCLUSIVE_FIELDS,
+    MISSING_FIELD,
+    UNSUPPORTED_TARGET,
+    Finding,
+    join,
+)
+from compiler.resources.target_ref import check_backend_ref
+
+_FILTER_FIELDS: Final[Mapping[str, str]] = {
+    "RequestHeaderModifier": "requestHeaderModifier",
+    "ResponseHeaderModifier": "responseHeaderModifier",
+    "RequestRedirect": "requestRedirect",
+    "URLRewrite": "urlRewrite",
+    "RequestMirror": "requestMirror",
+}
+_PATH_FIELDS: Final[Mapping[str, str]] = {
+    "ReplaceFullPath": "replaceFullPath",
+    "ReplacePrefixMatch": "replacePrefixMatch",
+}
+_AFTER_REDIRECT: Final = frozenset({"URLRewrite", "RequestMirror"})
+_GATEWAYS: Final = frozenset({"MeshGateway"})
+
+
+def check_route(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Matches that can match, filters that can run, backends that can be sent to."""
+    for_gateway = spec.get("targetRef", {}).get("kind") in _GATEWAYS
+    for index, item in enumerate(spec.get("to", ())):
+        at = join(pointer, "to", index)
+        if "hostnames" in item and not for_gateway:
+            message = "hostnames go with a gateway only: a proxy's route is for one service already"
+            yield Finding(join(at, "hostnames"), UNSUPPORTED_TARGET, message, "take them out", on_key=True)
+        for place, rule in enumerate(item["rules"]):
+            yield from _check_rule(rule, join(at, "rules", place))
+
+
+def check_headers(headers: Sequence[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:
+    """Present and Absent have nothing to compare with; an expression must be one."""
+    for index, header in enumerate(headers):
+        at = join(pointer, index, "value")
+        how = header.get("type", "Exact")
+        if how in ("Present", "Absent") and "value" in header:
+            yield Finding(at, EXCLUSIVE_FIELDS, f"a header that is {how} has no value", "take value out", on_key=True)
+        if how == "RegularExpression":
+            yield from _check_expression(header.get("value", ""), at)
+
+
+def _check_rule(rule: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    for index, match in enumerate(rule["matches"]):
+        yield from _check_match(match, join(pointer, "matches", index))
+    conf, at = rule["default"], join(pointer, "default")
+    yield from _check_filters(conf.get("filters", ()), join(at, "filters"), rule["matches"])
+    for index, backend in enumerate(conf.get("backendRefs", ())):
+        yield from check_backend_ref(backend, join(at, "backendRefs", index))
+
+
+def _check_match(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    if "path" in match:
+        yield from _check_path(match["path"]["type"], match["path"]["value"], join(pointer, "path", "value"))
+    parameters = match.get("queryParams", ())
+    yield from repeated([each["name"] for each in parameters], join(pointer, "queryParams"), "parameter", "name")
+    for index, each in enumerate(parameters):
+        if each["type"] == "RegularExpression":
+            yield from _check_expression(each["value"], join(pointer, "queryParams", index, "value"))
+    yield from check_headers(match.get("headers", ()), join(pointer, "headers"))
+
+
+def _check_path(how: str, path: str, pointer: str) -> Iterator[Finding]:
+    if how == "RegularExpression":
+        yield from _check_expression(path, pointer)
+    elif not path.startswith("/"):
+        yield Finding(pointer, BAD_VALUE, "a path must begin with a slash")
+    elif how == "PathPrefix" and path != "/" and path.endswith("/"):
+        hint = "a prefix matches whole segments: /v1 matches /v1 and /v1/orders"
+        yield Finding(pointer, BAD_VALUE, "a prefix must not end with a slash", hint)
+
+
+def _check_expression(expression: str, pointer: str) -> Iterator[Finding]:
+    """Envoy refuses the whole listener for one bad expression."""
+    problem = refuse_expression(expression)
+    if problem is not None:
+        hint = "Envoy reads RE2: https://github.com/google/re2/wiki/Syntax"
+        yield Finding(pointer, BAD_VALUE, f"the regular expression cannot be read: {problem}", hint)
+
+
+def _check_filters(
+    filters: Sequence[Mapping[str, Any]], pointer: str, found: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    redirected = False
+    for index, each in enumerate(filters):
+        at = join(pointer, index)
+        yield from _check_filter(each, at, found)
+        if redirected and each["type"] in _AFTER_REDIRECT:
+            message = f"{each['type']} after RequestRedirect never runs: a redirected request goes nowhere"
+            yield Finding(join(at, "type"), EXCLUSIVE_FIELDS, message, "take one of them out")
+        redirected = redirected or each["type"] == "RequestRedirect"
+
+
+def _check_filter(each: Mapping[str, Any], pointer: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    kind, wanted = each["type"], _FILTER_FIELDS[each["type"]]
+    if wanted not in each:
+        yield Finding(pointer, MISSING_FIELD, f"a {kind} needs {wanted}")
+        return
+    for name in each:
+        if name not in ("type", wanted):
+            yield Finding(
+                join(pointer, name), EXCLUSIVE_FIELDS, f"a {kind} has no {name}", "make two filters of it", on_key=True
+            )
+    conf, at = each[wanted], join(pointer, wanted)
+    match kind:
+        case "RequestHeaderModifier" | "ResponseHeaderModifier":
+            yield from _check_modifier(conf, at)
+        case "RequestRedirect" | "URLRewrite":
+            yield from _check_path_modifier(conf.get("path"), join(at, "path"), found)
+            if "hostToBackendHostname" in conf:
+                message = "hostToBackendHostname goes with a gateway only"
+                yield Finding(join(at, "hostToBackendHostname"), UNSUPPORTED_TARGET, message, on_key=True)
+        case "RequestMirror":
+            yield from check_backend_ref(conf["backendRef"], join(at, "backendRef"))
+
+
+def _check_modifier(modifier: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for part in ("set", "add", "remove"):
+        for index, entry in enumerate(modifier.get(part, ())):
+            name = entry if part == "remove" else entry["name"]
+            if name in seen:
+                message = f"the header {name} is changed twice"
+                yield Finding(join(pointer, part, index), DUPLICATE_NAME, message, "one change for each header")
+            seen.add(name)
+    if not seen:
+        yield Finding(pointer, MISSING_FIELD, "the filter changes no header", "list headers under set, add or remove")
+
+
+def _check_path_modifier(
+    path: Mapping[str, Any] | None, pointer: str, found: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    if path is None:
+        return
+    wanted = _PATH_FIELDS[path["type"]]
+    if wanted not in path:
+        yield Finding(pointer, MISSING_FIELD, f"{path['type']} needs {wanted}")
+    for other in _PATH_FIELDS.values():
+        if other in path and other != wanted:
+            yield Finding(join(pointer, other), EXCLUSIVE_FIELDS, f"{path['type']} has no {other}", on_key=True)
+    prefixed = all(match.get("path", {}).get("type") == "PathPrefix" for match in found)
+    if path["type"] == "ReplacePrefixMatch" and not prefixed:
+        message = "ReplacePrefixMatch needs a PathPrefix in every match of the rule: there is no prefix to replace"
+        yield Finding(join(pointer, "type"), EXCLUSIVE_FIELDS, message, "use ReplaceFullPath, or match by PathPrefix")

@@ -1,0 +1,39 @@
+"""A DataplaneSet with instances stands for one Dataplane each."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec.structs import replace
+
+from compiler.resources.envelope import Envelope
+from compiler.resources.labels import compute_labels
+from compiler.resources.model import DISPLAY_NAME, ZONE, Dataplane, DataplaneSet, Instance, Resource, ResourceKey
+from compiler.resources.resource_set import Placement
+
+
+def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[tuple[Resource, Placement]]:
+    """The Dataplanes, named `<set>-<instance>`; with registration there are none, since the set is compiled as one."""
+    for index, instance in enumerate(dataplanes.instances):
+        networking = replace(dataplanes.template.networking, address=instance.address)
+        yield (
+            Resource(_key(envelope, instance), _labels(envelope, instance), Dataplane(networking)),
+            place_instance(index),
+        )
+
+
+def place_instance(index: int) -> Placement:
+    """An instance's Dataplane stands in the template, but for itself and its address."""
+    here = f"/spec/instances/{index}"
+    return Placement("/spec/template", {"": here, "/networking/address": f"{here}/address"})
+
+
+def _key(envelope: Envelope, instance: Instance) -> ResourceKey:
+    suffix = f".{envelope.namespace}" if envelope.namespace else ""
+    return ResourceKey("Dataplane", envelope.mesh, f"{envelope.name}-{instance.name}{suffix}")
+
+
+def _labels(envelope: Envelope, instance: Instance) -> Mapping[str, str]:
+    computed = dict(compute_labels(envelope, {})) | instance.labels
+    computed[DISPLAY_NAME] = f"{envelope.name}-{instance.name}"
+    if instance.zone:
+        computed[ZONE] = instance.zone
+    return dict(sorted(computed.items()))

@@ -1,0 +1,109 @@
+"""What targetRefs and backendRefs may say: the fields of each kind, and the kinds that a policy takes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from compiler.resources.findings import BAD_TARGET, EXCLUSIVE_FIELDS, UNSUPPORTED_TARGET, Finding, join
+from compiler.resources.model import ROLE, Policy, Resource
+from compiler.resources.suggest import one_of
+
+_NAMED: Final = frozenset({"name", "namespace", "labels"})
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "Mesh": frozenset({"proxyTypes"}),
+    "MeshSubset": frozenset({"tags", "proxyTypes"}),
+    "Dataplane": _NAMED | {"sectionName"},
+    "MeshService": _NAMED | {"sectionName"},
+    "MeshServiceSubset": frozenset({"name", "tags"}),
+    "MeshExternalService": _NAMED,
+    "MeshMultiZoneService": _NAMED | {"sectionName"},
+    "MeshHTTPRoute": _NAMED,
+    "MeshGateway": frozenset({"name", "tags"}),
+}
+"""kuma-policies §1.2."""
+_MUST_NAME: Final = frozenset({"MeshService", "MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute"})
+_MUST_HAVE_NAME: Final = frozenset({"MeshServiceSubset", "MeshGateway"})
+_BACKENDS: Final = ("MeshService", "MeshServiceSubset", "MeshExternalService", "MeshMultiZoneService")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMatrix:
+    """The kinds that a policy takes, none where it has no such part; `to_under` replaces `to` below a top kind."""
+
+    top: frozenset[str]
+    to: frozenset[str] = frozenset()
+    from_: frozenset[str] = frozenset()
+    rules: bool = False
+    system_only: frozenset[str] = frozenset()
+    to_under: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def check_target_ref(target: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """The fields that the target's kind allows and needs; its schema has accepted it."""
+    kind = target["kind"]
+    allowed = _FIELDS[kind]
+    for name in target:
+        if name not in allowed and name not in ("kind", "port", "weight"):
+            hint = f"{kind} takes {one_of(sorted(allowed))}"
+            if (kind, name) == ("Dataplane", "tags"):
+                hint = "use labels; tags go with kind MeshSubset"
+            yield _unfit(join(pointer, name), f"a target of kind {kind} has no {name}", hint)
+    if "labels" in target and "name" in target and allowed >= _NAMED:
+        message = "name and labels exclude each other"
+        yield Finding(join(pointer, "labels"), EXCLUSIVE_FIELDS, message, "keep one of them", on_key=True)
+    if "namespace" in target and "name" not in target and "namespace" in allowed:
+        yield _unfit(join(pointer, "namespace"), "namespace goes with name", "add a name, or use labels")
+    if kind in _MUST_NAME and not ("name" in target or target.get("labels")):
+        hint = "add a name; kind Mesh stands for all services" if kind == "MeshService" else "add a name"
+        yield Finding(pointer, BAD_TARGET, f"a target of kind {kind} needs a name or labels", hint)
+    if kind in _MUST_HAVE_NAME and "name" not in target:
+        yield Finding(pointer, BAD_TARGET, f"a target of kind {kind} needs a name")
+
+
+def check_backend_ref(target: Mapping[str, Any], pointer: str, kinds: tuple[str, ...] = _BACKENDS) -> Iterator[Finding]:
+    """A destination of requests: a service, with a port where it has no single one."""
+    kind = target["kind"]
+    if kind not in kinds:
+        yield Finding(
+            join(pointer, "kind"),
+            UNSUPPORTED_TARGET,
+            f"a backendRef of kind {kind} cannot be sent to",
+            f"{one_of(kinds)}",
+        )
+        return
+    yield from check_target_ref(target, pointer)
+    if kind == "MeshMultiZoneService" and "port" not in target:
+        yield Finding(pointer, BAD_TARGET, "a backendRef of kind MeshMultiZoneService needs a port")
+
+
+def check_target_kinds(policy: Resource, matrix: TargetMatrix) -> Iterator[Finding]:
+    """Where a policy's kinds of targets are outside of its table."""
+    spec = cast("Policy", policy.spec)
+    yield from _check_top(policy, spec, matrix)
+    top = spec.target_ref.kind
+    yield from _check_part("to", [item.target_ref.kind for item in spec.to], matrix.to_under.get(top, matrix.to))
+    yield from _check_part("from", [item.target_ref.kind for item in spec.from_], matrix.from_)
+    if spec.rules and not matrix.rules:
+        yield Finding("/rules", UNSUPPORTED_TARGET, f"a {policy.key.type} has no rules", on_key=True)
+
+
+def _check_top(policy: Resource, spec: Policy, matrix: TargetMatrix) -> Iterator[Finding]:
+    kind = spec.target_ref.kind
+    if kind not in matrix.top:
+        message = f"a {policy.key.type} cannot be for a {kind}"
+        yield Finding("/targetRef/kind", UNSUPPORTED_TARGET, message, f"it can be for {one_of(sorted(matrix.top))}")
+    elif kind in matrix.system_only and policy.labels.get(ROLE, "system") != "system":
+        message = f"only a policy of the system namespace can be for a {kind}"
+        yield Finding("/targetRef/kind", UNSUPPORTED_TARGET, message)
+
+
+def _check_part(part: str, kinds: list[str], allowed: frozenset[str]) -> Iterator[Finding]:
+    for index, kind in enumerate(kinds):
+        if kind not in allowed:
+            message = f"{kind} is not supported in {part} here"
+            hint = f"{part} takes {one_of(sorted(allowed))}" if allowed else f"there is no {part} here"
+            yield Finding(f"/{part}/{index}/targetRef/kind", UNSUPPORTED_TARGET, message, hint)
+
+
+def _unfit(pointer: str, message: str, hint: str) -> Finding:
+    return Finding(pointer, BAD_TARGET, message, hint, on_key=True)

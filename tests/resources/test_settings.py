@@ -1,0 +1,113 @@
+"""meshwright.yaml."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.diagnostics import Checked, Severity
+from compiler.resources.settings import Settings, Toolchain, read_settings, select_files
+from compiler.source.tree import SourceFile, SourceTree
+from tests.resources.build import schemas
+
+
+def tree_of(**files: str) -> SourceTree:
+    contents = {name.replace("__", "/").replace("_yaml", ".yaml"): text.encode() for name, text in files.items()}
+    listed = tuple(SourceFile(path, path, len(data)) for path, data in sorted(contents.items()))
+    return SourceTree(listed, "0" * 40, None, lambda file: contents[file.path])
+
+
+def read(text: str) -> Checked[Settings]:
+    return read_settings(tree_of(meshwright_yaml=text), schemas())
+
+
+def test_a_repository_without_the_file_has_the_defaults() -> None:
+    assert read_settings(tree_of(mesh_yaml="type: Mesh"), schemas()) == Checked(Settings())
+
+
+def test_what_it_says_is_read() -> None:
+    checked = read(
+        """
+schemaVersion: 1
+toolchain: {meshwright: 0.1.0, xds-protos: 1.85.0, protobuf: 7.36.2}
+paths: [mesh/]
+ignore: ["**/kustomization.yaml"]
+severity: {unknown-zone: error, no-effect: "off"}
+"""
+    )
+    assert checked.diagnostics == ()
+    settings = checked.value
+    assert settings.toolchain == Toolchain("0.1.0", "1.85.0", "7.36.2")
+    assert settings.severity == {"no-effect": Severity.OFF, "unknown-zone": Severity.ERROR}
+    assert (settings.paths, settings.ignore) == (("mesh/",), ("**/kustomization.yaml",))
+
+
+def test_an_unknown_key_is_an_error_with_its_place() -> None:
+    [found] = read("schemaVersion: 1\nignroe: [a]\n").diagnostics
+    assert (str(found.code), str(found.position)) == ("unknown-field", "meshwright.yaml:2:1")
+    assert (found.level, found.hint) == (Severity.ERROR, "did you mean ignore?")
+
+
+def test_a_wrong_file_gives_no_settings_at_all() -> None:
+    checked = read("ignore: [a]\nseverity: {unknown-zone: fatal}\n")
+    assert checked.failed
+    assert checked.value == Settings()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["budgets: {bytesPerProxy: 1}", "requireDescent: true", "rollout: {waves: [1]}", "signatures: {required: true}"],
+)
+def test_what_this_release_does_not_act_on_is_said(text: str) -> None:
+    [found] = read(text).diagnostics
+    assert (str(found.code), found.level) == ("no-effect", Severity.WARNING)
+
+
+def test_a_second_document_is_refused() -> None:
+    assert [str(found.code) for found in read("ignore: [a]\n---\nignore: [b]\n").diagnostics] == ["bad-value"]
+
+
+@pytest.mark.parametrize("glob", ["/etc", "../up", "a/../b"])
+def test_a_glob_stays_inside_of_the_repository(glob: str) -> None:
+    assert [(str(found.code), found.path) for found in read(f"paths: ['{glob}']").diagnostics] == [
+        ("bad-value", "/paths/0")
+    ]
+
+
+def test_broken_yaml_is_told_as_such() -> None:
+    checked = read("ignore: [")
+    assert checked.failed
+    assert checked.diagnostics[0].position.file == "meshwright.yaml"
+
+
+GLOBS = [
+    ("mesh", "mesh/a.yaml", True),
+    ("mesh/", "mesh/deep/a.yaml", True),
+    ("mesh", "meshes/a.yaml", False),
+    ("*.yaml", "a.yaml", True),
+    ("*.yaml", "b/a.yaml", False),
+    ("**/*.yaml", "a.yaml", True),
+    ("**/*.yaml", "b/c/a.yaml", True),
+    ("**/test/**", "a/test/b/c.yaml", True),
+    ("a/**", "a/b/c.yaml", True),
+    ("a/**", "b/a/c.yaml", False),
+    ("a/?.yaml", "a/b.yaml", True),
+    ("a/?.yaml", "a/bc.yaml", False),
+    ("a.b", "axb", False),
+]
+
+
+@pytest.mark.parametrize(("glob", "path", "matched"), GLOBS)
+def test_a_glob_names_files_and_folders(glob: str, path: str, matched: bool) -> None:
+    assert Settings(ignore=(glob,)).covers(path) is not matched
+    assert Settings(paths=(glob,)).covers(path) is matched
+
+
+def test_ignore_wins_over_paths_and_the_settings_are_always_read() -> None:
+    settings = Settings(paths=("mesh",), ignore=("mesh/old",))
+    tree = tree_of(meshwright_yaml="", mesh__a_yaml="", mesh__old__b_yaml="", c_yaml="")
+    assert [file.path for file in select_files(tree, settings).files] == ["mesh/a.yaml", "meshwright.yaml"]
+
+
+@given(st.lists(st.text("a*/?.", max_size=12), max_size=4), st.text("ab/.", max_size=40))
+def test_any_glob_can_be_matched(globs: list[str], path: str) -> None:
+    assert Settings(ignore=tuple(globs)).covers(path) in (True, False)

@@ -1,0 +1,350 @@
+"""Documents to a resource set: names, labels, sets of Dataplanes, and what documents say of each other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from compiler.diagnostics import Position, Severity
+from compiler.resources.model import Dataplane, DataplaneSet, Mesh, MeshService, Policy, ResourceKey
+from compiler.resources.schema import Schemas
+from compiler.resources.validate import VerdictCache, validate, validate_document
+from compiler.source.document import Document
+from tests.resources.build import MESH, check, documents, schemas
+
+TIMEOUT = """
+apiVersion: kuma.io/v1alpha1
+kind: MeshTimeout
+metadata:
+  name: slow
+  namespace: shop
+  labels: {kuma.io/mesh: default, team: checkout}
+  annotations: {owner: me}
+spec:
+  to:
+  - targetRef: {kind: %s}
+    default: {idleTimeout: 1h}
+"""
+
+SET = """
+type: DataplaneSet
+mesh: default
+name: backend
+labels: {app: backend}
+spec:
+  template:
+    networking:
+      inbound:
+      - {name: http, port: 8080}
+  instances:
+  - {name: "1", address: 10.0.0.7, zone: east}
+  - {name: "2", address: 10.0.0.8, labels: {version: v2}}
+"""
+
+
+def labels_of(text: str, key: ResourceKey) -> Mapping[str, str]:
+    return check(text).value.resources[key].labels
+
+
+def test_every_type_gets_the_spec_of_its_own() -> None:
+    checked = check(
+        MESH
+        + """
+---
+type: MeshService
+mesh: default
+name: backend
+spec: {selector: {dataplaneTags: {kuma.io/service: backend}}, ports: [{port: 80, targetPort: http}]}
+---
+type: MeshTimeout
+mesh: default
+name: t
+spec: {rules: [{default: {idleTimeout: 1h}}]}
+---
+type: Dataplane
+mesh: default
+name: d
+networking: {address: 10.0.0.1, transparent_proxying: {redirect_port_inbound: 1, redirect_port_outbound: 2}}
+---
+type: Zone
+name: east
+---
+type: Secret
+mesh: default
+name: key
+"""
+    )
+    assert checked.diagnostics == ()
+    resources = checked.value.resources
+    assert [key.type for key in resources] == ["Dataplane", "Mesh", "MeshService", "MeshTimeout", "Secret", "Zone"]
+    assert list(resources) == sorted(resources)
+    dataplane = resources[ResourceKey("Dataplane", "default", "d")].spec
+    assert isinstance(dataplane, Dataplane)
+    assert dataplane.networking.transparent_proxying is not None
+    assert dataplane.networking.transparent_proxying.redirect_port_outbound == 2
+    assert isinstance(resources[ResourceKey("MeshService", "default", "backend")].spec, MeshService)
+    assert isinstance(resources[ResourceKey("MeshTimeout", "default", "t")].spec, Policy)
+    assert isinstance(resources[ResourceKey("Mesh", "", "default")].spec, Mesh)
+
+
+def test_tags_and_labels_keep_their_underscores() -> None:
+    text = """
+type: Dataplane
+mesh: default
+name: d
+labels: {my_team: a}
+networking: {address: 10.0.0.1, inbound: [{port: 80, service_port: 81, tags: {kuma.io/service: a, my_tag: b}}]}
+"""
+    [resource] = check(text).value.of_type("Dataplane")
+    assert isinstance(resource.spec, Dataplane)
+    [inbound] = resource.spec.networking.inbound
+    assert (inbound.service_port, inbound.tags["my_tag"], resource.labels["my_team"]) == (81, "b", "a")
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    [resource] = check(
+        "type: Dataplane\nmesh: default\nname: d\nnetworking: {address: a, inbound: [{port: 8080.0}]}"
+    ).value.of_type("Dataplane")
+    assert isinstance(resource.spec, Dataplane)
+    assert resource.spec.networking.inbound[0].port == 8080
+
+
+def test_a_universal_resource_has_its_computed_labels() -> None:
+    text = (
+        "type: MeshTimeout\nmesh: default\nname: t\nlabels: {kuma.io/zone: east}\n"
+        "spec: {rules: [{default: {idleTimeout: 1h}}]}"
+    )
+    assert labels_of(text, ResourceKey("MeshTimeout", "default", "t")) == {
+        "kuma.io/display-name": "t",
+        "kuma.io/env": "universal",
+        "kuma.io/mesh": "default",
+        "kuma.io/policy-role": "system",
+        "kuma.io/zone": "east",
+    }
+    assert labels_of(MESH, ResourceKey("Mesh", "", "default")) == {"kuma.io/display-name": "default"}
+
+
+def test_a_kubernetes_resource_has_its_namespace_in_its_name_and_labels() -> None:
+    assert labels_of(TIMEOUT % "Mesh", ResourceKey("MeshTimeout", "default", "slow.shop")) == {
+        "k8s.kuma.io/namespace": "shop",
+        "kuma.io/display-name": "slow",
+        "kuma.io/env": "kubernetes",
+        "kuma.io/mesh": "default",
+        "kuma.io/policy-role": "consumer",
+        "team": "checkout",
+    }
+
+
+ROLES = {
+    "MeshService, name: backend": "producer",
+    "MeshService, name: backend, namespace: shop": "producer",
+    "MeshService, name: backend, namespace: other": "consumer",
+    "MeshService, labels: {a: b}": "consumer",
+    "Mesh": "consumer",
+}
+
+
+@pytest.mark.parametrize("target", ROLES)
+def test_a_policys_role_is_that_of_its_destinations(target: str) -> None:
+    labels = labels_of(TIMEOUT % target, ResourceKey("MeshTimeout", "default", "slow.shop"))
+    assert labels["kuma.io/policy-role"] == ROLES[target]
+
+
+def test_a_policy_without_destinations_is_its_workload_owners() -> None:
+    text = (TIMEOUT % "Mesh").replace("to:", "rules:").replace("targetRef: {kind: Mesh}\n    default", "default")
+    labels = labels_of(text, ResourceKey("MeshTimeout", "default", "slow.shop"))
+    assert labels["kuma.io/policy-role"] == "workload-owner"
+
+
+def test_a_policy_of_the_system_namespace_is_the_systems() -> None:
+    text = (TIMEOUT % "MeshService, name: a").replace("namespace: shop", "namespace: kuma-system")
+    assert labels_of(text, ResourceKey("MeshTimeout", "default", "slow.kuma-system"))["kuma.io/policy-role"] == "system"
+
+
+def test_a_policy_for_both_kinds_of_destinations_is_refused() -> None:
+    text = (TIMEOUT % "Mesh") + "  - targetRef: {kind: MeshService, name: a}\n    default: {idleTimeout: 1h}\n"
+    assert ("bad-label", "/spec/to") in [(str(found.code), found.path) for found in check(text).diagnostics]
+
+
+def test_a_set_stands_for_its_instances() -> None:
+    checked = check(MESH + "---" + SET)
+    assert checked.diagnostics == ()
+    first, second = checked.value.of_type("Dataplane", "default")
+    assert isinstance(first.spec, Dataplane)
+    assert isinstance(second.spec, Dataplane)
+    assert (first.key.name, first.spec.networking.address, first.zone) == ("backend-1", "10.0.0.7", "east")
+    assert (second.spec.networking.address, second.zone) == ("10.0.0.8", "")
+    assert first.spec.networking.inbound == second.spec.networking.inbound
+    assert second.labels == {
+        "app": "backend",
+        "kuma.io/display-name": "backend-2",
+        "kuma.io/env": "universal",
+        "kuma.io/mesh": "default",
+        "version": "v2",
+    }
+    [whole] = checked.value.of_type("DataplaneSet")
+    assert isinstance(whole.spec, DataplaneSet)
+
+
+def test_a_set_with_registration_stands_for_itself() -> None:
+    text = MESH + (
+        "---\ntype: DataplaneSet\nmesh: default\nname: b\n"
+        "spec: {template: {networking: {}}, registration: {cidrs: [10.0.0.0/8]}}"
+    )
+    checked = check(text)
+    assert checked.diagnostics == ()
+    assert [key.type for key in checked.value.resources] == ["DataplaneSet", "Mesh"]
+
+
+def test_an_instances_values_are_found_in_the_template_or_in_its_own_entry() -> None:
+    resources = check(SET).value
+    second = ResourceKey("Dataplane", "default", "backend-2")
+    assert resources.position(second) == Position("mesh.yaml", 13, 5)
+    assert resources.position(second, "/networking/inbound/0/port") == Position("mesh.yaml", 10, 28)
+    assert resources.position(second, "/networking/address") == Position("mesh.yaml", 13, 26)
+    assert resources.sources[second].path("/networking/inbound") == "/spec/template/networking/inbound"
+
+
+def test_a_value_of_a_spec_is_found_whatever_the_envelope() -> None:
+    kubernetes = check(TIMEOUT % "Mesh").value
+    key = ResourceKey("MeshTimeout", "default", "slow.shop")
+    assert kubernetes.position(key, "/to/0/default/idleTimeout") == Position("mesh.yaml", 12, 28)
+    assert kubernetes.position(key, "/to/0/default/idleTimeout", on_key=True) == Position("mesh.yaml", 12, 15)
+    assert kubernetes.subject(key).name == "slow.shop"
+    universal = check("type: Mesh\nname: m\nmesh_services: {mode: Exclusive}").value
+    assert universal.position(ResourceKey("Mesh", "", "m"), "/meshServices/mode") == Position("mesh.yaml", 3, 23)
+
+
+def test_a_comment_changes_no_resource() -> None:
+    plain, commented = check(MESH + "---" + SET), check("# more\n" + MESH + "---\n# words" + SET)
+    assert plain.value == commented.value
+    assert plain.value.resources == commented.value.resources
+    assert plain.value != check(MESH).value
+
+
+def test_two_documents_for_one_resource_are_refused_with_both_places() -> None:
+    checked = check(MESH + "---" + MESH)
+    [found] = checked.diagnostics
+    assert (str(found.code), str(found.position)) == ("duplicate-resource", "mesh.yaml:5:1")
+    assert "mesh.yaml:2:1" in found.message
+
+
+def test_an_instance_can_be_the_second_of_two() -> None:
+    text = MESH + "---" + SET + "---\ntype: Dataplane\nmesh: default\nname: backend-1\nnetworking: {address: 10.0.0.9}"
+    assert [str(found.code) for found in check(text).diagnostics] == ["duplicate-resource"]
+
+
+def test_the_same_name_in_two_meshes_is_two_resources() -> None:
+    text = (
+        "type: Mesh\nname: a\n---\ntype: Mesh\nname: b\n---\n"
+        "type: Secret\nmesh: a\nname: s\n---\ntype: Secret\nmesh: b\nname: s"
+    )
+    checked = check(text)
+    assert (checked.diagnostics, len(checked.value.resources)) == ((), 4)
+
+
+def test_a_mesh_that_does_not_exist_is_an_error() -> None:
+    [found] = check(MESH + "---\ntype: Secret\nmesh: defautl\nname: s").diagnostics
+    assert (str(found.code), str(found.position), found.level) == ("unknown-mesh", "mesh.yaml:6:7", Severity.ERROR)
+    assert found.hint == "did you mean default?"
+
+
+def test_where_there_is_no_mesh_at_all_its_absence_is_a_warning() -> None:
+    [found] = check("type: Secret\nmesh: default\nname: s").diagnostics
+    assert (str(found.code), found.level) == ("unknown-mesh", Severity.WARNING)
+
+
+def test_a_mesh_with_a_mistake_counts_as_there() -> None:
+    text = "type: Mesh\nname: default\nmtls: 5\n---\ntype: Secret\nmesh: default\nname: s"
+    assert [str(found.code) for found in check(text).diagnostics] == ["wrong-type"]
+
+
+def test_a_zone_that_does_not_exist_is_a_warning_where_there_are_zones() -> None:
+    with_zone = MESH + "---\ntype: Zone\nname: west\n---" + SET
+    [found] = check(with_zone).diagnostics
+    assert (str(found.code), found.level, str(found.position)) == ("unknown-zone", Severity.WARNING, "mesh.yaml:18:42")
+    assert check(MESH + "---" + SET).diagnostics == ()
+
+
+NAMES = {
+    "Mesh": "type: Mesh\nname: {}",
+    "Zone": "type: Zone\nname: {}",
+    "MeshService": (
+        "type: MeshService\nmesh: default\nname: {}\n"
+        "spec: {{selector: {{dataplaneRef: {{name: a}}}}, ports: [{{port: 1}}]}}"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_name_that_kuma_warns_of_is_a_warning_and_a_long_one_an_error(kind: str) -> None:
+    for name, level in (("a.b", Severity.WARNING), ("1a", Severity.WARNING), ("a" * 64, Severity.ERROR)):
+        found = [each for each in check(NAMES[kind].format(name)).diagnostics if str(each.code) == "bad-name"]
+        assert [each.level for each in found] == [level]
+
+
+FOREIGN = """
+apiVersion: apps/v1
+kind: Deployment
+---
+type: library
+name: x
+---
+services: {}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+data: {password: aHVudGVyMg==}
+"""
+
+
+def test_foreign_yaml_is_counted_and_not_judged() -> None:
+    checked = check(MESH + "---" + FOREIGN)
+    assert checked.diagnostics == ()
+    counts = checked.value.counts
+    assert (counts.files, counts.documents, counts.resources, counts.ignored) == (1, 5, 1, 4)
+
+
+def test_the_settings_are_no_document_of_the_mesh() -> None:
+    checked = validate(documents("type: nonsense", "meshwright.yaml"), schemas())
+    assert (checked.value.counts.documents, checked.diagnostics) == (0, ())
+
+
+def test_one_document_is_judged_by_itself() -> None:
+    [foreign] = documents("kind: Deployment")
+    assert validate_document(foreign, schemas()).value is None
+    [mesh] = documents(MESH)
+    checked = validate_document(mesh, schemas())
+    assert checked.value is not None
+    assert [resource.key.type for resource in checked.value] == ["Mesh"]
+
+
+class Counting(Schemas):
+    judged = 0
+
+    def accepts(self, name: str, value: object) -> bool:
+        Counting.judged += 1
+        return super().accepts(name, value)
+
+
+def test_a_blob_is_judged_once_wherever_its_file_is() -> None:
+    counting = Counting(schemas().fast, schemas().slow)
+    cache = VerdictCache()
+    wrong = documents("type: Zone\nname: east\nenabeld: true")
+    moved = [Document(f"moved/{each.file}", each.blob, each.index, each.value, each.text) for each in wrong]
+    first = validate(wrong, counting, cache)
+    second = validate(moved, counting, cache)
+    assert Counting.judged == 1
+    assert [str(found.position) for found in (*first.diagnostics, *second.diagnostics)] == [
+        "mesh.yaml:3:1",
+        "moved/mesh.yaml:3:1",
+    ]
+    cache.keep_only(())
+    validate(wrong, counting, cache)
+    assert Counting.judged == 2
+
+
+def test_the_order_of_documents_changes_nothing() -> None:
+    every: tuple[Any, ...] = (*documents(MESH), *documents(SET, "a.yaml"), *documents(TIMEOUT % "Mesh", "b.yaml"))
+    assert list(validate(every, schemas()).value.resources) == list(validate(every[::-1], schemas()).value.resources)
