@@ -1,5 +1,6 @@
 """Small generations for the tests of what keeps them: a mesh is written as {"workload/proxy": {cluster: seconds}}."""
 
+import subprocess
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -59,3 +60,20 @@ def writing_store(data: Path) -> tuple[SnapshotStore, Lock]:
     lock = acquire_lock(data)
     assert lock is not None
     return SnapshotStore.open(data, lock), lock
+
+
+def git(data: Path, *arguments: str) -> str:
+    command = ["git", f"--git-dir={data / 'snapshots.git'}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def assert_sound(data: Path) -> None:
+    command = ["git", f"--git-dir={data / 'snapshots.git'}", "fsck", "--strict", "--full"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def publish_seconds(store: SnapshotStore, *seconds: int) -> None:
+    """One generation for each."""
+    for one in seconds:
+        store.publish(generation({"w/p": {"one": one}, "w/q": {}}), source=source(f"{one:040x}"), now=1000 + one)

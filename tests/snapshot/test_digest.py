@@ -43,7 +43,8 @@ def _snapshot(place: tuple[str, str, str, str], held: dict[str, int]) -> Snapsho
 
 
 def test_the_digest_is_the_tree_id_that_git_gives_the_same_files(tmp_path: Path) -> None:
-    made = [snapshot(workload, f"{workload}-{n}", {"one": n, "two": 2}) for workload in ("a", "a-b", "a.b") for n in (1, 2)]
+    places = [(workload, n) for workload in ("a", "a-b", "a.b") for n in (1, 2)]
+    made = [snapshot(workload, f"{workload}-{n}", {"one": n, "two": 2}) for workload, n in places]
     tree = GenerationTree.build([*made, snapshot("other", "p", {}, zone="west"), snapshot("none", "p", {}, zone="")])
     assert tree.digest == _git_tree_id(tree.meshes, tmp_path / "work")
 
@@ -59,7 +60,9 @@ def test_a_blob_id_is_gits() -> None:
 
 
 @given(st.lists(st.dictionaries(PLACES, st.one_of(st.none(), HELD), max_size=5), max_size=6))
-def test_any_sequence_of_edits_gives_the_tree_that_a_cold_build_gives(edits: list[dict[tuple[str, ...], dict[str, int]]]) -> None:
+def test_any_sequence_of_edits_gives_the_tree_that_a_cold_build_gives(
+    edits: list[dict[tuple[str, ...], dict[str, int]]],
+) -> None:
     tree = GenerationTree()
     held: dict[tuple[str, ...], Snapshot] = {}
     for edit in edits:
@@ -78,7 +81,7 @@ def test_changes_name_exactly_the_proxies_whose_files_differ(
     before = GenerationTree.build(_snapshot(*one) for one in old.items())
     after = before.holding({str(place): _snapshot(place, held) for place, held in new.items()})
     changes = after.changes_since(before)
-    changed = {folder.snapshot.node for folder in changes.changed if folder.snapshot}
+    changed = {folder.snapshot.node for folder in changes.changed}
     assert changed == {NodeId(*place) for place in new if new[place] != old.get(place)}
     assert set(changes.removed) == {NodeId(*place) for place in old if place not in new}
 

@@ -1,0 +1,315 @@
+"""Git object ids without Git: the tree that a generation is stored as, and the digests that name it."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import Final, NamedTuple, cast
+from urllib.parse import unquote
+from weakref import WeakValueDictionary
+
+import orjson
+
+from compiler import __version__
+from compiler.envoy.resources import ResourceType
+from compiler.snapshot.canonical import Rendered, file_bytes
+from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+
+__all__ = [
+    "COMPILER_VERSION",
+    "Blob",
+    "Folder",
+    "GenerationTree",
+    "ProxyFolder",
+    "TreeChanges",
+    "blob_id",
+    "escape_name",
+    "manifest_blob",
+    "object_id",
+    "parse_secrets",
+    "tree_id",
+    "unescape_name",
+    "write_digest",
+]
+
+COMPILER_VERSION: Final = f"meshwright {__version__}"
+SCHEMA_VERSION: Final = 1
+_TOOLCHAIN: Final = ("protobuf", "xds-protos")
+_LAYOUT: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f/\\%~]|^\.")
+_ALWAYS: Final = ResourceType.LISTENER
+"""This file stands even when it is empty, so that a proxy that holds nothing is still in the tree."""
+
+
+def object_id(kind: str, content: bytes) -> bytes:
+    """What Git calls an object of this kind with this content."""
+    return hashlib.sha1(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).digest()
+
+
+def blob_id(content: bytes) -> bytes:
+    return object_id("blob", content)
+
+
+def tree_id(entries: "Mapping[str, Blob | Folder]") -> bytes:
+    """`entries` stand in Git's order already."""
+    return object_id("tree", _encode(entries))
+
+
+def write_digest(tree: bytes) -> str:
+    """How a tree's id is written everywhere."""
+    return f"sha1:{tree.hex()}"
+
+
+def escape_name(name: str) -> str:
+    """A tag's value may hold a slash or begin with a dot, which the name of a folder must not."""
+    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", name)
+
+
+def unescape_name(name: str) -> str:
+    return unquote(name)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Blob:
+    """A file by its id; its bytes are put together again where they are wanted, rather than kept twice."""
+
+    id: bytes
+    resources: Mapping[str, Rendered] | None = None
+    fixed: bytes = b""
+
+    @property
+    def content(self) -> bytes:
+        return self.fixed if self.resources is None else file_bytes(self.resources)
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """A Git tree."""
+
+    entries: "Mapping[str, Blob | Folder]"
+
+    @cached_property
+    def id(self) -> bytes:
+        return object_id("tree", self.content)
+
+    @property
+    def content(self) -> bytes:
+        return _encode(self.entries)
+
+    @property
+    def digest(self) -> str:
+        return write_digest(self.id)
+
+
+@dataclass(frozen=True, eq=False)
+class ProxyFolder(Folder):
+    """The folder of a proxy, with the snapshot that it was made from."""
+
+    snapshot: Snapshot
+
+
+class TreeChanges(NamedTuple):
+    """Folders of proxies that are new or differ, and the nodes that are gone."""
+
+    changed: tuple[ProxyFolder, ...]
+    removed: tuple[NodeId, ...]
+
+
+class _Files:
+    """Each file is assembled and hashed once while anything holds it.
+
+    By identity first (a blob keeps its mapping alive, so the identity stays its own), else by the versions in it.
+    """
+
+    def __init__(self) -> None:
+        self._by_identity: WeakValueDictionary[int, Blob] = WeakValueDictionary()
+        self._by_versions: WeakValueDictionary[object, Blob] = WeakValueDictionary()
+        self._by_secrets: WeakValueDictionary[tuple[SecretName, ...], Blob] = WeakValueDictionary()
+
+    def of_resources(self, kind: ResourceType, resources: Mapping[str, Rendered]) -> Blob:
+        if blob := self._by_identity.get(id(resources)):
+            return blob
+        versions = sorted((name, one.version) for name, one in resources.items())
+        return self._of_versions((kind, *versions), resources)
+
+    def _of_versions(self, versions: object, resources: Mapping[str, Rendered]) -> Blob:
+        blob = self._by_versions.get(versions)
+        if blob is None:
+            blob = Blob(blob_id(file_bytes(resources)), resources)
+            self._by_versions[versions] = self._by_identity[id(resources)] = blob
+        return blob
+
+    def of_secrets(self, secrets: tuple[SecretName, ...]) -> Blob:
+        blob = self._by_secrets.get(secrets)
+        if blob is None:
+            content = _write_secrets(secrets)
+            blob = self._by_secrets[secrets] = Blob(blob_id(content), fixed=content)
+        return blob
+
+
+_Edits = dict[str, "Snapshot | _Edits | None"]
+"""What changes below a folder, by name; None takes an entry away."""
+
+
+@dataclass(frozen=True)
+class GenerationTree:
+    """The `meshes/` tree of a generation. A changed one shares every folder that it did not touch."""
+
+    meshes: Folder = field(default_factory=lambda: Folder({}))
+    _files: _Files = field(default_factory=_Files, repr=False, compare=False)
+
+    @classmethod
+    def build(cls, snapshots: Iterable[Snapshot]) -> "GenerationTree":
+        return cls().with_changes(snapshots, ())
+
+    @property
+    def digest(self) -> str:
+        return self.meshes.digest
+
+    @property
+    def zone_digests(self) -> dict[str, str]:
+        """The digest of each zone, by `mesh/zone`."""
+        zones = ((mesh, zone, folder) for mesh, zones in _folders(self.meshes) for zone, folder in _folders(zones))
+        return {f"{mesh}/{zone}": folder.digest for mesh, zone, folder in zones}
+
+    def with_changes(self, changed: Iterable[Snapshot], removed: Iterable[NodeId]) -> "GenerationTree":
+        """Only folders on the way to what really differs are made anew."""
+        edits: _Edits = {}
+        for node in removed:
+            _place(edits, node, None)
+        for snapshot in changed:
+            _place(edits, snapshot.node, snapshot)
+        meshes = self._edited(self.meshes, edits)
+        return self if meshes is self.meshes else GenerationTree(meshes or Folder({}), self._files)
+
+    def holding(self, snapshots: Mapping[str, Snapshot]) -> "GenerationTree":
+        """The tree of exactly these snapshots; what is the same object as before is not looked at."""
+        held = {id(folder.snapshot): folder.snapshot for folder in self.proxies()}
+        wanted = {id(snapshot): snapshot for snapshot in snapshots.values()}
+        changed = [snapshot for key, snapshot in wanted.items() if key not in held]
+        gone = {snapshot.node for key, snapshot in held.items() if key not in wanted}
+        return self.with_changes(changed, gone - {snapshot.node for snapshot in changed})
+
+    def proxies(self) -> Iterator[ProxyFolder]:
+        """The folders of all proxies, by path."""
+        return _proxies_below(self.meshes)
+
+    def changes_since(self, old: "GenerationTree") -> TreeChanges:
+        """What differs, found along the folders that are not shared."""
+        changed: list[ProxyFolder] = []
+        removed: list[NodeId] = []
+        _compare(old.meshes, self.meshes, changed, removed)
+        return TreeChanges(tuple(changed), tuple(removed))
+
+    def _edited(self, old: Folder | None, edits: _Edits) -> Folder | None:
+        """None when nothing is left; the very same folder when nothing differs."""
+        before = old.entries if old else {}
+        entries = dict(before)
+        for name, edit in edits.items():
+            entry = self._replaced(before.get(name), edit)
+            if entry is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = entry
+        if old and len(entries) == len(before) and all(entries.get(name) is before.get(name) for name in edits):
+            return old
+        return Folder(_in_order(entries, before)) if entries else None
+
+    def _replaced(self, old: Blob | Folder | None, edit: Snapshot | _Edits | None) -> Folder | None:
+        folder = old if isinstance(old, Folder) else None
+        if edit is None:
+            return None
+        if isinstance(edit, dict):
+            return self._edited(folder, edit)
+        made = self._proxy_folder(edit)
+        return folder if folder and folder.id == made.id else made
+
+    def _proxy_folder(self, snapshot: Snapshot) -> ProxyFolder:
+        if snapshot.resources.get(ResourceType.SECRET):
+            raise ValueError(f"{snapshot.node.path} holds secrets, of which a snapshot may know the names only")
+        entries = {
+            f"{kind.file}.json": self._files.of_resources(kind, snapshot.resources.get(kind) or _NOTHING)
+            for kind in ResourceType
+            if kind is _ALWAYS or snapshot.resources.get(kind)
+        }
+        if snapshot.secrets:
+            entries[f"{ResourceType.SECRET.file}.json"] = self._files.of_secrets(snapshot.secrets)
+        return ProxyFolder(dict(sorted(entries.items())), snapshot)
+
+
+_NOTHING: Final[Mapping[str, Rendered]] = {}
+
+
+def manifest_blob(source_tree: str) -> Blob:
+    """Which toolchain made the bytes, and from what: with both the same, so is the digest."""
+    toolchain = {"meshwright": __version__} | {package: version(package) for package in _TOOLCHAIN}
+    manifest = {"schemaVersion": SCHEMA_VERSION, "sourceTree": source_tree, "toolchain": toolchain}
+    content = orjson.dumps(manifest, option=_LAYOUT)
+    return Blob(blob_id(content), fixed=content)
+
+
+def parse_secrets(content: bytes) -> tuple[SecretName, ...]:
+    """The names that a `secrets.json` holds."""
+    return tuple(
+        SecretName(name, secret["authority"], tuple(secret.get("uris", ())), secret.get("lifetimeSeconds", 0))
+        for name, secret in orjson.loads(content).items()
+    )
+
+
+def _write_secrets(secrets: Iterable[SecretName]) -> bytes:
+    return orjson.dumps({secret.name: _plain_secret(secret) for secret in secrets}, option=_LAYOUT)
+
+
+def _plain_secret(secret: SecretName) -> dict[str, object]:
+    plain = {"authority": secret.authority, "uris": secret.uris, "lifetimeSeconds": secret.lifetime_seconds}
+    return {field: value for field, value in plain.items() if value}
+
+
+def _encode(entries: Mapping[str, Blob | Folder]) -> bytes:
+    return b"".join(
+        (b"40000 " if isinstance(entry, Folder) else b"100644 ") + name.encode() + b"\0" + entry.id
+        for name, entry in entries.items()
+    )
+
+
+def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -> dict[str, Blob | Folder]:
+    """Git compares bytes, and a folder as if its name ended in a slash; without new names the order stands already."""
+    if entries.keys() <= before.keys():
+        return entries
+    return dict(sorted(entries.items(), key=lambda entry: entry[0].encode() + b"/" * isinstance(entry[1], Folder)))
+
+
+def _place(edits: _Edits, node: NodeId, edit: Snapshot | None) -> None:
+    *folders, proxy = (escape_name(name) for name in (node.mesh, node.zone or "default", node.workload, node.proxy))
+    for name in folders:
+        edits = cast("_Edits", edits.setdefault(name, {}))  # only the fourth level holds snapshots
+    edits[proxy] = edit
+
+
+def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:
+    return ((name, entry) for name, entry in folder.entries.items() if isinstance(entry, Folder))
+
+
+def _compare(old: Folder, new: Folder, changed: list[ProxyFolder], removed: list[NodeId]) -> None:
+    before, after = dict(_folders(old)), dict(_folders(new))
+    for name, folder in before.items():
+        if name not in after:
+            removed.extend(proxy.snapshot.node for proxy in _proxies_below(folder))
+    for name, folder in after.items():
+        previous = before.get(name)
+        if previous is folder or (previous and previous.id == folder.id):
+            continue
+        if previous is None or isinstance(folder, ProxyFolder):
+            changed.extend(_proxies_below(folder))
+        else:
+            _compare(previous, folder, changed, removed)
+
+
+def _proxies_below(folder: Folder) -> Iterator[ProxyFolder]:
+    if isinstance(folder, ProxyFolder):
+        yield folder
+        return
+    for _, below in _folders(folder):
+        yield from _proxies_below(below)

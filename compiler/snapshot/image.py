@@ -1,0 +1,211 @@
+"""The serving image: what the server process reads, so that it never opens Git nor parses what people wrote."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from compiler.snapshot.digest import GenerationTree, TreeChanges
+from compiler.snapshot.failures import StoreError, storing
+from compiler.snapshot.image_format import HEADER, GenerationRecord, Places, Record, Segments, decode, encode
+from compiler.snapshot.objects import sync_folder, write_durably
+from compiler.snapshot.records import ImageDamaged, frame, read_frames
+from compiler.snapshot.restore import restore_generation
+from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
+from compiler.snapshot.snapshot import Generation
+from compiler.snapshot.store import SnapshotStore
+
+__all__ = [
+    "ImageDamaged",
+    "ImageReader",
+    "ImageWriter",
+    "ServedGeneration",
+    "ServedProxy",
+    "ServedResource",
+    "rebuild_image",
+]
+
+_SMALL: Final = 4 * 1024 * 1024
+
+
+class ImageReader:
+    """Follows an image that another process appends to; a torn end is not seen, only whole generations are."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: tuple[int, int] | None = None
+        self._segments = Segments()
+        self._offset = 0
+        self._records = 0
+
+    @property
+    def generation(self) -> ServedGeneration | None:
+        """The one that was read last."""
+        return self._segments.generation
+
+    def latest(self) -> ServedGeneration | None:
+        """Reads what was appended since; None where no generation was ever finished.
+
+        Raises `ImageDamaged`; `generation` stays what it was, and is served on until the image is made anew.
+        """
+        try:
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if (status.st_dev, status.st_ino) != self._file or status.st_size < self._offset:
+                    return self._load(file.read(), (status.st_dev, status.st_ino))
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return self.generation
+        try:
+            read = _apply(self._segments, content, 0, self._records)
+        except ImageDamaged:
+            self._file = None  # the next look reads all of whatever stands there then
+            raise
+        self._offset, self._records = self._offset + read.end, self._records + read.records
+        return self.generation
+
+    def _load(self, content: bytes, file: tuple[int, int]) -> ServedGeneration | None:
+        """A new file: nothing is taken over until all of it is read."""
+        if not HEADER.startswith(content[: len(HEADER)]):
+            raise ImageDamaged(f"{self._path} is no serving image of this version")
+        if len(content) < len(HEADER):
+            return self.generation
+        segments = Segments(self.generation)
+        read = _apply(segments, content, len(HEADER), 0)
+        if segments.generation is None:
+            return self.generation
+        segments.forget_known()
+        self._segments, self._file, self._offset, self._records = segments, file, read.end, read.records
+        return self.generation
+
+
+class ImageWriter:
+    """Appends generations; the holder of `DATA/lock` is the one writer. What the image has is not written again.
+
+    After a failed write the file is not trusted: the next generation makes a new one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places = Places()
+        self._tree: GenerationTree | None = None
+        self._last: ServedGeneration | None = None
+        self._end = 0
+        self._records = 0
+        self._whole = True
+        self._size_when_whole = 0
+        with storing(f"read {path}"), suppress(FileNotFoundError, ImageDamaged):
+            self._continue(path.read_bytes())
+
+    @property
+    def wants_compaction(self) -> bool:
+        """More than half of the file is likely garbage."""
+        return self._tree is not None and self._end > 2 * self._size_when_whole + _SMALL
+
+    def append(self, generation: Generation, number: int, tree: GenerationTree | None = None) -> None:
+        """Durable when it returns; `tree` saves making it again. Raises `StoreError`; readers then keep the old one."""
+        tree = tree or (self._tree or GenerationTree()).holding(generation.snapshots)
+        wanted = ServedGeneration(number, generation.commit, tree.digest)
+        if self._whole:
+            self._write_whole(wanted, tree)
+        elif self._last is None or _same(self._last, wanted):
+            self._tree = tree
+        else:
+            self._write_behind(wanted, tree)
+
+    def compact(self) -> None:
+        """A new file with the last generation only; readers pass to it when they next look."""
+        if self._tree is not None and self._last is not None:
+            self._write_whole(self._last, self._tree)
+
+    def _continue(self, content: bytes) -> None:
+        """Goes on behind the last finished generation of an image that another process wrote."""
+        if not content.startswith(HEADER):
+            return
+        segments = Segments()
+        read = _apply(segments, content, len(HEADER), 0, self._places)
+        self._last = segments.generation
+        if self._last is not None:
+            self._end, self._records, self._whole, self._size_when_whole = read.end, read.records, False, read.end
+
+    def _write_whole(self, wanted: ServedGeneration, tree: GenerationTree) -> None:
+        self._whole, self._places = True, Places()
+        changes = tree.changes_since(GenerationTree())
+        unfinished = self._path.with_name(self._path.name + ".unfinished")
+        with storing(f"write {self._path}"):
+            unfinished.unlink(missing_ok=True)
+            with write_durably(unfinished) as file:
+                file.write(HEADER)
+                self._end, self._records = self._write(file, wanted, tree, changes, 0)
+            unfinished.replace(self._path)
+            sync_folder(self._path.parent)
+        self._size_when_whole = self._end
+        self._whole, self._tree, self._last = False, tree, wanted
+
+    def _write_behind(self, wanted: ServedGeneration, tree: GenerationTree) -> None:
+        changes = self._changes(tree)
+        self._whole = True
+        with storing(f"append to {self._path}"), self._path.open("r+b") as file:
+            file.truncate(self._end)
+            file.seek(self._end)
+            self._end, self._records = self._write(file, wanted, tree, changes, self._records)
+            file.flush()
+            os.fsync(file.fileno())
+        self._whole, self._tree, self._last = False, tree, wanted
+
+    def _write(
+        self, file: BinaryIO, wanted: ServedGeneration, tree: GenerationTree, changes: TreeChanges, number: int
+    ) -> tuple[int, int]:
+        """Where the file ends then, and the number of the next record."""
+        for record in self._places.records(wanted.number, wanted.commit, tree, changes):
+            file.write(frame(number, encode(record)))
+            number += 1
+        return file.tell(), number
+
+    def _changes(self, tree: GenerationTree) -> TreeChanges:
+        """Against the last tree; after a restart, against the digests that the image holds."""
+        if self._tree is not None:
+            return tree.changes_since(self._tree)
+        held = dict(self._last.proxies) if self._last else {}
+        folders = {str(folder.snapshot.node): folder for folder in tree.proxies()}
+        changed = (folder for name, folder in folders.items() if name not in held or held[name].digest != folder.digest)
+        return TreeChanges(tuple(changed), tuple(held[name].node for name in held.keys() - folders.keys()))
+
+
+def rebuild_image(store: SnapshotStore, path: Path) -> ImageWriter:
+    """The image made anew from what is published. Raises `StoreError` where nothing usable is."""
+    if store.published is None:
+        raise StoreError("nothing is published that an image could be made from")
+    with storing(f"remove {path}"):
+        path.unlink(missing_ok=True)
+    writer = ImageWriter(path)
+    writer.append(restore_generation(store.repository, store.published), store.published.number)
+    return writer
+
+
+class _Read(NamedTuple):
+    """Where the last finished generation ends, and how many records were taken over up to there."""
+
+    end: int
+    records: int
+
+
+def _apply(segments: Segments, content: bytes, start: int, number: int, places: Places | None = None) -> _Read:
+    """Takes over every finished generation; records behind the last one are left for the next time."""
+    pending: list[Record] = []
+    end, records = start, 0
+    for found in read_frames(content, start, number):
+        pending.append(decode(found.payload))
+        if isinstance(pending[-1], GenerationRecord):
+            for record in pending:
+                segments.apply(record)
+                if places:
+                    places.note(record, segments)
+            end, records = found.end, records + len(pending)
+            pending.clear()
+    return _Read(end, records)
+
+
+def _same(one: ServedGeneration, other: ServedGeneration) -> bool:
+    return (one.number, one.commit, one.digest) == (other.number, other.commit, other.digest)

@@ -1,0 +1,199 @@
+"""The records of the serving image: resources and files once each, then a generation that refers to them by place."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from compiler.envoy.resources import ResourceType
+from compiler.snapshot.canonical import Rendered
+from compiler.snapshot.digest import Blob, Folder, GenerationTree, ProxyFolder, TreeChanges, parse_secrets
+from compiler.snapshot.records import ImageDamaged
+from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
+from compiler.snapshot.snapshot import NodeId, SecretName
+
+__all__ = ["HEADER", "Places", "Segments", "decode", "encode"]
+
+HEADER: Final = b"meshwright serving image 1\n"
+_BATCH: Final = 500
+_TYPE_URLS: Final = {kind.file: kind.type_url for kind in ResourceType}
+
+
+class ResourceRecord(msgspec.Struct, tag="r", array_like=True, frozen=True):
+    """Resources that later records name by their place, counted over the whole image."""
+
+    resources: tuple[tuple[str, str, bytes], ...]
+    """Name, version and body of each."""
+
+
+class FileRecord(msgspec.Struct, tag="f", array_like=True, frozen=True):
+    """A file of a snapshot, by its blob id: places of resources of one type, or names of secrets."""
+
+    blob: bytes
+    kind: str
+    resources: tuple[int, ...] = ()
+    secrets: tuple[tuple[str, str, tuple[str, ...], int], ...] = ()
+
+
+class ProxyEntry(msgspec.Struct, array_like=True, frozen=True):
+    """A proxy and the files that it holds, by blob id."""
+
+    node: tuple[str, str, str, str]
+    digest: str
+    files: tuple[bytes, ...]
+
+
+class GenerationRecord(msgspec.Struct, tag="g", array_like=True, frozen=True):
+    """What differs from the generation before it in this image; the first differs from nothing."""
+
+    number: int
+    commit: str | None
+    digest: str
+    changed: tuple[ProxyEntry, ...]
+    removed: tuple[str, ...]
+
+
+Record = ResourceRecord | FileRecord | GenerationRecord
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    return _ENCODER.encode(record)
+
+
+def decode(payload: bytes) -> Record:
+    try:
+        return _DECODER.decode(payload)
+    except msgspec.DecodeError as error:
+        raise ImageDamaged(f"a record cannot be understood: {error}") from error
+
+
+class Places:
+    """What an image holds already, for the writer."""
+
+    def __init__(self) -> None:
+        self._resources: dict[tuple[str, str, str], int] = {}
+        self._files: set[bytes] = set()
+        self._count = 0
+
+    def note(self, record: Record, segments: "Segments") -> None:
+        """After reading an image that another process wrote."""
+        match record:
+            case ResourceRecord():
+                self._count += len(record.resources)
+            case FileRecord():
+                self._files.add(record.blob)
+                for place in record.resources:
+                    name, resource = segments.resources[place]
+                    self._resources[record.kind, name, resource.version] = place
+
+    def records(self, number: int, commit: str | None, tree: GenerationTree, changes: TreeChanges) -> Iterator[Record]:
+        """What must be appended for this generation, in order."""
+        files = {blob.id: (name, blob) for folder in changes.changed for name, blob in _files(folder)}
+        missing = [file for blob, file in files.items() if blob not in self._files]
+        yield from self._resource_records(missing)
+        for name, blob in missing:
+            yield self._file_record(name.removesuffix(".json"), blob)
+            self._files.add(blob.id)
+        entries = tuple(_entry(folder) for folder in changes.changed)
+        yield GenerationRecord(number, commit, tree.digest, entries, tuple(map(str, changes.removed)))
+
+    def _resource_records(self, files: Iterable[tuple[str, Blob]]) -> Iterator[ResourceRecord]:
+        fresh: list[Rendered] = []
+        for name, blob in files:
+            for resource in (blob.resources or {}).values():
+                key = (name.removesuffix(".json"), resource.name, resource.version)
+                if key not in self._resources:
+                    self._resources[key] = self._count
+                    self._count += 1
+                    fresh.append(resource)
+        for batch in _batches(fresh):
+            yield ResourceRecord(tuple((one.name, one.version, one.body) for one in batch))
+
+    def _file_record(self, kind: str, blob: Blob) -> FileRecord:
+        if blob.resources is None:
+            secrets = parse_secrets(blob.content)
+            return FileRecord(
+                blob.id, kind, (), tuple((one.name, one.authority, one.uris, one.lifetime_seconds) for one in secrets)
+            )
+        resources = (self._resources[kind, one.name, one.version] for one in blob.resources.values())
+        return FileRecord(blob.id, kind, tuple(resources))
+
+
+class Segments:
+    """What an image holds, for the reader. `known` is what it served before: equal proxies and resources are reused."""
+
+    def __init__(self, known: ServedGeneration | None = None) -> None:
+        self.resources: list[tuple[str, ServedResource]] = []
+        self.generation: ServedGeneration | None = None
+        self._files: dict[bytes, tuple[str, Mapping[str, ServedResource]]] = {}
+        self._secrets: dict[bytes, tuple[SecretName, ...]] = {}
+        self._known_proxies = known.proxies if known else {}
+        self._known_bodies = _bodies(known) if known else {}
+
+    def apply(self, record: Record) -> None:
+        """Raises `ImageDamaged` for a reference to what is not there."""
+        try:
+            match record:
+                case ResourceRecord():
+                    self.resources.extend(self._resource(*one) for one in record.resources)
+                case FileRecord():
+                    self._add_file(record)
+                case GenerationRecord():
+                    self.generation = self._advance(record)
+        except LookupError as error:
+            raise ImageDamaged(f"a record refers to {error}, which is not in the image") from error
+
+    def forget_known(self) -> None:
+        """Once the newest generation is read, what it was compared with may go."""
+        self._known_proxies, self._known_bodies = {}, {}
+
+    def _resource(self, name: str, version: str, body: bytes) -> tuple[str, ServedResource]:
+        return name, ServedResource(version, self._known_bodies.get(body, body))
+
+    def _add_file(self, record: FileRecord) -> None:
+        self._secrets[record.blob] = tuple(SecretName(*secret) for secret in record.secrets)
+        if record.resources:
+            resources = dict(self.resources[place] for place in record.resources)
+            self._files[record.blob] = (_TYPE_URLS[record.kind], resources)
+
+    def _advance(self, record: GenerationRecord) -> ServedGeneration:
+        proxies = dict(self.generation.proxies) if self.generation else {}
+        for removed in record.removed:
+            proxies.pop(removed, None)
+        for entry in record.changed:
+            proxy = self._proxy(entry)
+            proxies[str(proxy.node)] = proxy
+        return ServedGeneration(record.number, record.commit, record.digest, proxies)
+
+    def _proxy(self, entry: ProxyEntry) -> ServedProxy:
+        node = NodeId(*entry.node)
+        known = self._known_proxies.get(str(node))
+        if known and known.digest == entry.digest and known.node == node:
+            return known
+        secrets = tuple(secret for file in entry.files for secret in self._secrets[file])
+        resources = dict(self._files[file] for file in entry.files if file in self._files)
+        return ServedProxy(node, entry.digest, resources, secrets)
+
+
+def _files(folder: Folder) -> Iterator[tuple[str, Blob]]:
+    return ((name, entry) for name, entry in folder.entries.items() if isinstance(entry, Blob))
+
+
+def _entry(folder: ProxyFolder) -> ProxyEntry:
+    node = folder.snapshot.node
+    names = (node.mesh, node.zone, node.workload, node.proxy)
+    return ProxyEntry(names, folder.digest, tuple(blob.id for _, blob in _files(folder)))
+
+
+def _batches(resources: Sequence[Rendered]) -> Iterator[tuple[Rendered, ...]]:
+    remaining = iter(resources)
+    while batch := tuple(islice(remaining, _BATCH)):
+        yield batch
+
+
+def _bodies(generation: ServedGeneration) -> dict[bytes, bytes]:
+    resources = (held for proxy in generation.proxies.values() for held in proxy.resources.values())
+    return {one.body: one.body for named in resources for one in named.values()}
