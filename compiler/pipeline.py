@@ -5,7 +5,7 @@ remembers what each computation read, so that an edit costs what it touches (doc
 nothing is the same code with an empty memo.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compiler.diagnostics import Checked, Diagnostic, set_severities, sort_diagnostics
@@ -33,7 +33,7 @@ from compiler.source.tree import SourceTree
 class Compiled:
     """A generation, or None where there are errors, and what it was made from; `counters` prove proportion.
 
-    `memo` answers questions about it until the next compile.
+    `memo` answers questions about it until the next compile; `files` is its tree, for whoever keeps it.
     """
 
     generation: Generation | None
@@ -41,6 +41,7 @@ class Compiled:
     settings: Settings
     counters: Mapping[str, int]
     memo: Memo = field(repr=False, compare=False, default_factory=Memo)
+    files: GenerationTree = field(repr=False, compare=False, default_factory=GenerationTree)
 
 
 @dataclass
@@ -53,8 +54,9 @@ class Compiler:
     _judged: VerdictCache = field(default_factory=VerdictCache)
     _loaded: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     _taken: dict[ResourceKey, Taken] = field(default_factory=dict)
-    _found: dict[ResourceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
-    _tree: GenerationTree = field(default_factory=GenerationTree)
+    _snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    _unkept: dict[ResourceKey, Snapshot | None] = field(default_factory=dict)
+    _files: GenerationTree = field(default_factory=GenerationTree)
 
     def compile(self, tree: SourceTree) -> Checked[Compiled]:
         """A generation with warnings, or the errors that stand in its way."""
@@ -70,7 +72,8 @@ class Compiler:
         checked = Checked(Compiled(None, resources, settings, counters, self.memo), diagnostics)
         if checked.failed:
             return checked
-        return Checked(Compiled(self.generation(tree), resources, settings, counters, self.memo), diagnostics)
+        generation = self.generation(tree)
+        return Checked(Compiled(generation, resources, settings, counters, self.memo, self._files), diagnostics)
 
     def read(self, tree: SourceTree) -> Checked[tuple[ResourceSet, Settings]]:
         """Documents to resources: all that can be said of each without looking at the others, and their names."""
@@ -98,28 +101,37 @@ class Compiler:
     def snapshots(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """A snapshot of each proxy whose slice of the mesh changed; what Envoy would refuse in any of them."""
         proxies = [key for key, resource in resources.resources.items() if is_proxy(resource)]
-        self._forget(self._taken.keys() - set(proxies))
+        for key in self._taken.keys() - set(proxies):
+            self._replace(key, None)
         stale = self.memo.stale(SNAPSHOT)
         for key in proxies:
             if key not in self._taken or key in stale:
-                self._taken[key] = self.memo.ask(SNAPSHOT, key)
+                self._replace(key, self.memo.ask(SNAPSHOT, key))
         self.memo.sweep()
-        return tuple(finding for taken in _distinct(self._taken.values()) for finding in report(taken, resources))
+        return tuple(
+            finding for taken in self._taken.values() if taken.problems for finding in report(taken, resources)
+        )
 
     def generation(self, tree: SourceTree) -> Generation:
         """All snapshots, and the digest of the tree of files that they are."""
-        snapshots: dict[str, Snapshot] = {str(one.snapshot.node): one.snapshot for one in self._taken.values()}
-        self._tree = self._tree.holding(snapshots)
-        return Generation(tree.commit, tree.tree, self._tree.digest, snapshots)
+        gone = [before.node for key, before in self._unkept.items() if before is not None]
+        changed = [self._taken[key].snapshot for key in self._unkept if key in self._taken]
+        kept = {snapshot.node for snapshot in changed}
+        self._files = self._files.with_changes(changed, [node for node in gone if node not in kept])
+        for node in gone:
+            self._snapshots.pop(str(node), None)
+        self._snapshots |= {str(snapshot.node): snapshot for snapshot in changed}
+        self._unkept.clear()
+        return Generation(tree.commit, tree.tree, self._files.digest, dict(self._snapshots))
 
-    def _forget(self, gone: Iterable[ResourceKey]) -> None:
-        for key in tuple(gone):
-            del self._taken[key]
+    def _replace(self, key: ResourceKey, taken: Taken | None) -> None:
+        """What the tree of files holds is remembered until a generation is made: a bad commit makes none."""
+        before = self._taken.pop(key, None)
+        if taken is None:
             self.memo.forget(SNAPSHOT, [key])
-
-
-def _distinct(taken: Iterable[Taken]) -> Iterable[Taken]:
-    return (one for one in taken if one.problems)
+        else:
+            self._taken[key] = taken
+        self._unkept.setdefault(key, before.snapshot if before is not None else None)
 
 
 def compile_tree(tree: SourceTree, schemas: Schemas | None = None) -> Checked[Compiled]:

@@ -21,8 +21,8 @@ class NodeId:
         return f"meshes/{self.mesh}/{self.zone or 'default'}/{self.workload}/{self.proxy}"
 
     def __str__(self) -> str:
-        """What Envoy says of itself in `node.id`."""
-        return f"{self.mesh}.{self.proxy}" if self.proxy != SHARED else f"{self.mesh}.{self.workload}"
+        """What Envoy says of itself in `node.id`; a shared snapshot has a name that no proxy can have."""
+        return f"{self.mesh}.{self.proxy}" if self.proxy != SHARED else f"{self.mesh}.{self.workload}/{SHARED}"
 
 
 @dataclass(frozen=True, slots=True)
