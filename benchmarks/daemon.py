@@ -1,0 +1,133 @@
+"""The processes of an end-to-end run: the real daemon with its flags, and the driver; their clocks, CPU and memory."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.request import urlopen
+
+import psutil  # type: ignore[import-untyped]  # its stubs are a package apart
+
+from benchmarks.documents import MESH
+from compiler.identity.authority import create_authority, write_authority
+
+_PROGRAM: Final = "import sys; from compiler.cli.main import main; sys.exit(main())"
+"""What the `meshwright` script does, with this interpreter."""
+
+
+@dataclass
+class Daemon:
+    """`meshwright serve` over one repository."""
+
+    process: subprocess.Popen[str]
+    xds: str
+    http: str
+
+    @classmethod
+    def start(cls, folder: Path, repository: Path, log: IO[bytes]) -> "Daemon":
+        """Ready when it returns; raises RuntimeError where it ends instead."""
+        authority = folder / "authority.pem"
+        write_authority(authority, create_authority(MESH, "builtin", now=datetime.now(UTC)))
+        flags = {"repo": repository, "data": folder / "data", "ca": f"file:{authority}", "interval": 1.0}
+        flags |= dict.fromkeys(("xds", "http", "health"), "127.0.0.1:0")
+        command = [sys.executable, "-c", _PROGRAM, "serve", "--insecure"]
+        command += [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        first = process.stdout.readline() if process.stdout is not None else ""
+        if not first:
+            raise RuntimeError(f"the daemon ended with {process.wait()} before it was ready")
+        ready = json.loads(first)
+        return cls(process, ready["xds"], ready["http"])
+
+    def status(self) -> Mapping[str, Any]:
+        with urlopen(f"http://{self.http}/status") as answer:  # our own server on loopback
+            found: Mapping[str, Any] = json.load(answer)
+            return found
+
+    def wait_for(
+        self, condition: Callable[[Mapping[str, Any]], bool], timeout: float, pause: float = 0.1
+    ) -> Mapping[str, Any]:
+        """The first status page that meets the condition; raises TimeoutError with the last one's own words."""
+        deadline = time.monotonic() + timeout
+        while not condition(status := self.status()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"serving {status['serving']}, candidate {status['candidate']}, {status['troubles']}"
+                )
+            time.sleep(pause)
+        return status
+
+    def cpu(self) -> Mapping[str, float]:
+        """Seconds so far, by process."""
+        return {name: _cpu(process) for name, process in self._family().items()}
+
+    def rss(self) -> Mapping[str, int]:
+        """Bytes now, by process."""
+        return {name: process.memory_info().rss for name, process in self._family().items()}
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(20)
+
+    def _family(self) -> Mapping[str, psutil.Process]:
+        """The supervisor, and its children by the module that they run."""
+        own = psutil.Process(self.process.pid)
+        return {"supervisor": own, **{_role(child): child for child in own.children(recursive=True)}}
+
+
+def _role(process: psutil.Process) -> str:
+    words = " ".join(process.cmdline())
+    return "server" if "serving" in words or "server" in words else "worker" if "work" in words else str(process.pid)
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _start_driver() -> subprocess.Popen[str]:
+    environment = {**os.environ, "GRPC_VERBOSITY": "ERROR"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.driver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+@dataclass
+class Proxies:
+    """The driver's end of its pipe."""
+
+    process: subprocess.Popen[str] = field(default_factory=_start_driver)
+
+    def ask(self, do: str, **more: object) -> Mapping[str, Any]:
+        """One command and its answer; raises RuntimeError where the driver is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the driver ended with {self.process.wait()}")
+        answer: Mapping[str, Any] = json.loads(line)
+        return answer
+
+    def connect(self, address: str, nodes: Sequence[str], timeout: float) -> float:
+        """Seconds until all hold everything; raises TimeoutError."""
+        answer = self.ask("connect", address=address, nodes=list(nodes), patience=timeout)
+        if answer["missing"]:
+            raise TimeoutError(
+                f"{len(answer['missing'])} of {len(nodes)} proxies lack resources: {answer['missing'][:3]}"
+            )
+        return float(answer["seconds"])
+
+    def stop(self) -> None:
+        self.process.communicate(timeout=60)

@@ -1,0 +1,157 @@
+"""A process that plays all proxies of a workload, one connection each; it is told what to do by lines of JSON."""
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import grpc
+
+from benchmarks.client import Names, Proxy
+
+_METHOD: Final = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 * 1024 * 1024))
+_AT_ONCE: Final = 100
+"""Streams that are being opened at a time."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened since it was reset; times are seconds since 1970, 0 where nothing happened."""
+
+    pushes: int = 0
+    bytes: int = 0
+    touched: int = 0
+    first_push: float = 0.0
+    last_ack: float = 0.0
+    lost: int = 0
+
+
+@dataclass
+class Driver:
+    """All connections, on one event loop."""
+
+    address: str = ""
+    tally: Tally = field(default_factory=Tally)
+    _names: Names = field(default_factory=Names)
+    _proxies: dict[str, Proxy] = field(default_factory=dict)
+    _streams: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)
+    _unsettled: set[str] = field(default_factory=set)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def connect(self, nodes: Sequence[str], patience: float) -> Mapping[str, Any]:
+        """Until every proxy holds all that it was told of; `missing` did not get there in time."""
+        begun = time.time()
+        self._unsettled = set(nodes)
+        self._settled.clear()
+        gate = asyncio.Semaphore(_AT_ONCE)
+        for node in nodes:
+            proxy = self._proxies.setdefault(node, Proxy(node, self._names))
+            self._streams[node] = asyncio.create_task(self._stream(proxy, gate))
+        try:
+            await asyncio.wait_for(self._settled.wait(), patience)
+        except TimeoutError:
+            return {"seconds": time.time() - begun, "missing": sorted(self._unsettled)}
+        return {"seconds": time.time() - begun, "missing": []}
+
+    async def disconnect(self) -> Mapping[str, Any]:
+        """What the proxies hold they keep, for the next connection."""
+        for task in self._streams.values():
+            task.cancel()
+        await asyncio.gather(*self._streams.values(), return_exceptions=True)
+        self._streams.clear()
+        return {}
+
+    async def settle(self, quiet: float, patience: float) -> Mapping[str, Any]:
+        """Until something was pushed and then nothing for as long as `quiet`."""
+        deadline = time.time() + patience
+        while (now := time.time()) < deadline:
+            if self.tally.pushes and now > self.tally.last_ack + quiet:
+                break
+            await asyncio.sleep(quiet / 4)  # the end of a silence is no event
+        return self.read()
+
+    def reset(self) -> Mapping[str, Any]:
+        self.tally = Tally()
+        self._touched.clear()
+        return {}
+
+    def read(self) -> Mapping[str, Any]:
+        self.tally.touched = len(self._touched)
+        return asdict(self.tally)
+
+    async def _stream(self, proxy: Proxy, gate: asyncio.Semaphore) -> None:
+        """A channel of its own is a connection of its own."""
+        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
+            try:
+                await self._converse(proxy, channel.stream_stream(_METHOD)(), gate)
+            except grpc.aio.AioRpcError:
+                self.tally.lost += 1
+
+    async def _converse(self, proxy: Proxy, call: Any, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            for request in proxy.open():
+                await call.write(request)
+            self._note_settled(proxy)
+            message = None if proxy.is_settled else await call.read()
+        message = message or await call.read()
+        while message is not grpc.aio.EOF:
+            self._note_push(proxy, len(message))
+            for request in proxy.take(message):
+                await call.write(request)
+            self._note_ack(proxy)
+            message = await call.read()
+        self.tally.lost += 1
+
+    def _note_push(self, proxy: Proxy, length: int) -> None:
+        self.tally.pushes += 1
+        self.tally.bytes += length
+        self.tally.first_push = self.tally.first_push or time.time()
+        self._touched.add(proxy.node)
+
+    def _note_ack(self, proxy: Proxy) -> None:
+        self.tally.last_ack = time.time()
+        self._note_settled(proxy)
+
+    def _note_settled(self, proxy: Proxy) -> None:
+        """A proxy that holds all already is sent nothing, so it is settled as soon as it has said so."""
+        if proxy.node in self._unsettled and proxy.is_settled:
+            self._unsettled.discard(proxy.node)
+            if not self._unsettled:
+                self._settled.set()
+
+
+async def _serve(driver: Driver) -> None:
+    """One command a line, one answer a line, until the input ends."""
+    commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
+        "connect": lambda asked: driver.connect(asked["nodes"], asked["patience"]),
+        "disconnect": lambda _: driver.disconnect(),
+        "settle": lambda asked: driver.settle(asked["quiet"], asked["patience"]),
+        "reset": lambda _: _now(driver.reset),
+        "read": lambda _: _now(driver.read),
+    }
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        asked = json.loads(line)
+        driver.address = asked.get("address", driver.address)
+        print(json.dumps(await commands[asked["do"]](asked)), flush=True)
+    await driver.disconnect()
+
+
+async def _now(function: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    return function()
+
+
+def main() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    asyncio.run(_serve(Driver()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""End to end: a commit, the real daemon, and a connection a proxy; from the moved branch to the last ACK.
+
+Clock points: t0 the branch moved (this process), t1 detected, t2 compiled, t3 durable, t4 first push, t5 last ACK (the
+daemon's `/status`). Left out: t6, the effect on traffic, which takes two real Envoys.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.daemon import Daemon, Proxies
+from benchmarks.edits import EDITS, Edit, commit_edit, undo
+from benchmarks.effort import Effort
+from benchmarks.fleet import Fleet
+from benchmarks.generate import make_repository
+from benchmarks.measure import Measurement
+from benchmarks.repository import Moved, WorkloadRepository
+from benchmarks.tiers import Shape
+
+POINTS: Final = ("detected", "compiled", "durable", "first_push", "last_ack")
+_SAMPLE: Final = 100
+"""Of a tier with more proxies than one machine can play, one of so many connects."""
+_MOST_CONNECTIONS: Final = 20_000
+_PATIENCE: Final = 120.0
+_QUIET: Final = 0.1
+"""Seconds without a push after which the status page is asked for: it is large, and asking earlier would disturb."""
+_VERDICT: Final = 0.5
+"""The same for a commit that pushes nothing."""
+_LOOK: Final = 0.01
+_STORM_COMMITS: Final = 100
+_STORM_SECONDS: Final = 10.0
+_IDLE_SECONDS: Final = 60.0
+
+
+@dataclass
+class Stage:
+    """Everything that runs while something is measured."""
+
+    fleet: Fleet
+    repository: WorkloadRepository
+    daemon: Daemon
+    proxies: Proxies
+    nodes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Seconds from the moved branch to each clock point, what the driver counted, the CPU of each process."""
+
+    points: Mapping[str, float]
+    tally: Mapping[str, Any]
+    cpu: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds of each of the daemon's processes between two moments."""
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    @property
+    def parts(self) -> Mapping[str, float]:
+        return {name: seconds - self.before.get(name, 0.0) for name, seconds in self.after.items()}
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+
+def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
+    """Start and connect first; the storms and the idle minute only where edits are measured in full."""
+    fleet = make_repository(folder / "mesh.git", shape)
+    with (folder / "daemon.log").open("wb") as log:
+        begun = time.perf_counter()
+        daemon = Daemon.start(folder, folder / "mesh.git", log)
+        proxies = Proxies()
+        try:
+            daemon.wait_for(lambda status: status["serving"] is not None, _PATIENCE)
+            seconds = time.perf_counter() - begun
+            yield Measurement("start", "empty data folder to serving", (seconds,), sum(daemon.cpu().values()))
+            stage = Stage(fleet, WorkloadRepository(folder / "mesh.git"), daemon, proxies, _choose_nodes(fleet))
+            yield from _measure_all(stage, operations, effort)
+        finally:
+            proxies.stop()
+            daemon.stop()
+
+
+def _choose_nodes(fleet: Fleet) -> Sequence[str]:
+    nodes = fleet.node_ids
+    return nodes if len(nodes) <= _MOST_CONNECTIONS else nodes[::_SAMPLE]
+
+
+def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
+    yield _measure_connect(stage, "C1", "connect storm")
+    for name in operations:
+        if name in EDITS:
+            yield _measure_edit(stage, EDITS[name], effort)
+    if "E9" in operations:
+        yield _measure_burst(stage)
+    if "C2" in operations:
+        stage.proxies.ask("disconnect")
+        yield _measure_connect(stage, "C2", "reconnect storm with versions known", known=True)
+    if "I" in operations:
+        yield _measure_idle(stage)
+
+
+def _measure_connect(stage: Stage, name: str, title: str, *, known: bool = False) -> Measurement:
+    """Proxies whose versions are `known` hear nothing: the status page says when the server has believed them."""
+    stage.proxies.ask("reset")
+    memory, before = stage.daemon.rss(), stage.daemon.cpu()
+    begun = time.perf_counter()
+    seconds = stage.proxies.connect(stage.daemon.xds, stage.nodes, _PATIENCE)
+    if known:
+        stage.daemon.wait_for(_all_acked(len(stage.nodes)), _PATIENCE)
+        seconds = time.perf_counter() - begun
+    spent, after = Spent(before, stage.daemon.cpu()), stage.daemon.rss()
+    tally, count = stage.proxies.ask("read"), len(stage.nodes)
+    counters = {
+        "proxies": count,
+        "pushes": tally["pushes"],
+        "bytes per proxy": tally["bytes"] // count,
+        "server cpu us per proxy": spent.parts.get("server", 0.0) / count * 1e6,
+        "server rss per proxy": (after.get("server", 0) - memory.get("server", 0)) / count,
+        "lost streams": tally["lost"],
+    }
+    return Measurement(name, title, (seconds,), spent.total, spent.parts, counters, sum(after.values()))
+
+
+def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
+    """The first try only warms up."""
+    _try(stage, edit, 0)
+    tries: list[Try] = []
+    begun = time.perf_counter()
+    while effort.goes_on(len(tries), time.perf_counter() - begun):
+        tries.append(_try(stage, edit, len(tries) + 1))
+    count = len(tries)
+    _undo(stage, edit, count + 1)
+    counters = {name: sum(one.tally[name] for one in tries) / count for name in ("pushes", "touched", "bytes")}
+    counters |= {f"cpu ms {name}": sum(one.cpu[name] for one in tries) / count * 1e3 for name in tries[0].cpu}
+    phases = {f"to {name}": sum(one.points[name] for one in tries) / count for name in tries[0].points}
+    seconds, rss = tuple(max(one.points.values()) for one in tries), sum(stage.daemon.rss().values())
+    cpu = sum(sum(one.cpu.values()) for one in tries) / count
+    return Measurement(edit.name, edit.title, seconds, cpu, phases, counters, rss)
+
+
+def _try(stage: Stage, edit: Edit, step: int) -> Try:
+    """Raises TimeoutError where the commit does not become what it should.
+
+    CPU is read before the status page is asked for, which costs the server more than a small edit does.
+    """
+    stage.proxies.ask("reset")
+    before = stage.daemon.cpu()
+    moved = commit_edit(stage.repository, edit, stage.fleet, step)
+    if not edit.valid:
+        stage.daemon.wait_for(_refused(moved.commit), _PATIENCE, pause=_LOOK)
+        verdict = {"verdict": time.time() - moved.at}
+        return Try(verdict, stage.proxies.ask("read"), Spent(before, stage.daemon.cpu()).parts)
+    if edit.publishes:
+        stage.proxies.ask("settle", quiet=_QUIET, patience=_PATIENCE)
+    else:
+        time.sleep(_VERDICT)
+    spent = Spent(before, stage.daemon.cpu()).parts
+    status = stage.daemon.wait_for((_converged if edit.publishes else _serves)(moved.commit), _PATIENCE)
+    points = _since(moved, status["serving"]["timings"], POINTS if edit.publishes else POINTS[:3])
+    return Try(points, stage.proxies.ask("read"), spent)
+
+
+def _undo(stage: Stage, edit: Edit, steps: int) -> None:
+    """Nothing of it is still on its way when this returns."""
+    stage.repository.commit(undo(stage.fleet, edit, steps), f"undo {edit.name}")
+    stage.daemon.wait_for(_serves(stage.repository.tip), _PATIENCE)
+    if edit.publishes:
+        stage.daemon.wait_for(_converged(stage.repository.tip), _PATIENCE)
+
+
+def _since(moved: Moved, timings: Mapping[str, float], points: Sequence[str] = POINTS) -> Mapping[str, float]:
+    return {name: timings[name] - moved.at for name in points}
+
+
+def _measure_burst(stage: Stage) -> Measurement:
+    """A hundred commits in ten seconds, of three kinds in turn; how long after the last all is ACKed."""
+    edits = [EDITS[name] for name in ("E1", "E2", "E3")]
+    before, begun = stage.daemon.cpu(), time.monotonic()
+    stage.proxies.ask("reset")
+    for step in range(_STORM_COMMITS):
+        time.sleep(max(0.0, begun + step * _STORM_SECONDS / _STORM_COMMITS - time.monotonic()))
+        moved = commit_edit(stage.repository, edits[step % 3], stage.fleet, step)
+    status = stage.daemon.wait_for(_converged(moved.commit), _PATIENCE)
+    spent = Spent(before, stage.daemon.cpu())
+    points = _since(moved, status["serving"]["timings"])
+    counters = {"pushes": stage.proxies.ask("read")["pushes"], "generation": status["serving"]["generation"]}
+    for edit in edits:
+        _undo(stage, edit, _STORM_COMMITS)
+    phases = {f"to {name}": seconds for name, seconds in points.items()}
+    title = "100 commits in 10 s, after the last"
+    return Measurement("E9", title, (points["last_ack"],), spent.total, phases, counters)
+
+
+def _measure_idle(stage: Stage) -> Measurement:
+    before = stage.daemon.cpu()
+    time.sleep(_IDLE_SECONDS)
+    spent = Spent(before, stage.daemon.cpu())
+    counters = {f"share of a core, {name}": part / _IDLE_SECONDS for name, part in spent.parts.items()}
+    return Measurement("I", "idle, all connected", (_IDLE_SECONDS,), spent.total, {}, counters)
+
+
+def _serves(commit: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda status: bool(status["serving"]["commit"] == commit)
+
+
+def _converged(commit: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda status: _serves(commit)(status) and "last_ack" in status["serving"]["timings"]
+
+
+def _all_acked(count: int) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda status: sum(proxy["fully_acked"] for proxy in status["proxies"]) == count
+
+
+def _refused(commit: str) -> Callable[[Mapping[str, Any]], bool]:
+    def refused(status: Mapping[str, Any]) -> bool:
+        candidate = status["candidate"] or {}
+        return candidate.get("commit") == commit and bool(candidate.get("diagnostics"))
+
+    return refused
