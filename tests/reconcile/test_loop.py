@@ -1,0 +1,282 @@
+"""The reconcile loop with a simple source, compiler and shelf: what is tried again, when, and what is said."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from compiler.diagnostics import Checked, Code, Diagnostic, Position, Severity
+from compiler.reconcile.backoff import LOCAL, REMOTE, back_off
+from compiler.reconcile.channel import Channel
+from compiler.reconcile.loop import HINT, Loop
+from compiler.reconcile.ports import Published, SourceError, Tip
+from compiler.reconcile.reconcile import Reconciler
+from compiler.reconcile.report import Report
+from compiler.resources.resource_set import ResourceSet
+from compiler.snapshot.failures import NotTheWriter, StoreFull
+from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
+from compiler.source.tree import SourceTree
+
+BROKEN = Code("broken", Severity.ERROR, "", "")
+FULL = StoreFull("cannot publish: no room left")
+
+
+@dataclass
+class Repository:
+    """`commits` by id; `failing` is raised by whatever is asked."""
+
+    commit: str = "c1"
+    message: str = ""
+    failing: Exception | None = None
+    fetching: Exception | None = None
+    fetches: int = 0
+
+    def fetch(self) -> None:
+        self.fetches += 1
+        if self.fetching:
+            raise self.fetching
+
+    def tip(self) -> str:
+        if self.failing:
+            raise self.failing
+        return self.commit
+
+    def describe(self, commit: str) -> Tip:
+        return Tip(commit, f"tree of {commit}", self.message, 1.0)
+
+    def read(self, tip: Tip) -> Checked[SourceTree]:
+        return Checked(SourceTree((), tip.tree, tip.commit, lambda _: b""))
+
+
+@dataclass
+class Compiler:
+    """Compiles any tree into `proxies`, unless `does` does something else."""
+
+    proxies: tuple[str, ...] = ("web",)
+    does: Callable[[], None] = lambda: None
+    findings: tuple[Diagnostic, ...] = ()
+    compiled: list[str | None] = field(default_factory=list)
+
+    def compile(self, tree: SourceTree) -> Checked[Any]:
+        self.compiled.append(tree.commit)
+        self.does()
+        snapshots = {f"default.{name}": Snapshot(NodeId("default", "", name, name), {}) for name in self.proxies}
+        digest = ",".join(self.proxies)
+        generation = None if self.findings else Generation(tree.commit, tree.tree, digest, snapshots)
+        return Checked(SimpleNamespace(generation=generation, resources=ResourceSet()), self.findings)
+
+
+@dataclass
+class Shelf:
+    """What was published and handed over, in order."""
+
+    failing: Exception | None = None
+    counted: Mapping[str, int] | None = None
+    published: list[Published] = field(default_factory=list)
+    served: list[Published] = field(default_factory=list)
+
+    def recover(self) -> Published | None:
+        return None
+
+    def publish(self, generation: Generation, tip: Tip) -> Published:
+        if self.failing:
+            raise self.failing
+        self.published.append(Published(len(self.published) + 1, tip.commit, generation.digest))
+        return self.published[-1]
+
+    def serve(self, published: Published, _: Generation) -> None:
+        self.served.append(published)
+
+    def census(self) -> Mapping[str, int] | None:
+        return self.counted
+
+    def note_census(self, digest: str, census: Mapping[str, int]) -> None:
+        self.counted = census
+
+    def tidy(self) -> None:
+        return
+
+
+class Bench:
+    """A loop, what it works with and what it said."""
+
+    def __init__(self, **changed: Any) -> None:
+        self.source, self.compiler, self.shelf = Repository(), Compiler(), Shelf()
+        self.said = io.BytesIO()
+        report = Report(Channel(io.BytesIO(), self.said))
+        self.loop = Loop(Reconciler(self.source, self.compiler, self.shelf, report), report, {}, 0.01, **changed)
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        said = [json.loads(line) for line in self.said.getvalue().splitlines()]
+        return [message for message in said if message["kind"] == kind]
+
+    @property
+    def candidate(self) -> dict[str, Any]:
+        return self.messages("candidate")[-1]
+
+    def retry(self) -> None:
+        """As if enough time had passed."""
+        self.loop._next_attempt = self.loop._next_fetch = 0.0
+        self.loop.take(HINT)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench(fetches=False)
+
+
+def test_a_new_tip_is_compiled_published_handed_over_and_announced_once(bench: Bench) -> None:
+    for _ in range(3):
+        bench.loop.take(HINT)
+    assert bench.compiler.compiled == ["c1"]
+    assert bench.shelf.served == bench.shelf.published
+    [announced] = bench.messages("generation")
+    assert (announced["commit"], announced["digest"], announced["number"]) == ("c1", "web", 1)
+    assert announced["timings"]["moved"] == 1.0
+    assert bench.candidate["state"] == "published"
+
+
+def test_the_phases_are_said_before_they_begin_and_name_the_commit_only_while_it_is_to_blame(bench: Bench) -> None:
+    bench.loop.take(HINT)
+    phases = [(one["phase"], one.get("tree")) for one in bench.messages("phase")]
+    assert phases == [("read", ""), ("read", "tree of c1"), ("compile", "tree of c1"), ("publish", None)]
+    assert bench.messages("phase")[0]["commit"] == "c1"
+
+
+def test_a_refused_commit_waits_for_its_author(bench: Bench) -> None:
+    bench.compiler.findings = (Diagnostic(Position("a.yaml", 3, 7), BROKEN, "wrong"),)
+    for _ in range(3):
+        bench.retry()
+    assert bench.compiler.compiled == ["c1"]
+    assert bench.shelf.published == []
+    assert bench.candidate["state"] == "refused"
+    assert bench.candidate["diagnostics"][0]["line"] == 3
+    bench.compiler.findings, bench.source.commit = (), "c2"
+    bench.retry()
+    assert bench.candidate["state"] == "published"
+
+
+def test_a_full_disk_is_tried_again_until_there_is_room(bench: Bench) -> None:
+    bench.shelf.failing = FULL
+    bench.loop.take(HINT)
+    bench.loop.take(HINT)
+    assert len(bench.compiler.compiled) == 1, "not before its time"
+    bench.retry()
+    assert bench.candidate["state"] == "retrying"
+    assert "no room left" in bench.candidate["reason"]
+    bench.shelf.failing = None
+    bench.retry()
+    assert bench.candidate["state"] == "published"
+
+
+def test_a_bug_at_one_commit_does_not_stop_the_next_and_is_not_tried_again(bench: Bench) -> None:
+    def stumble() -> None:
+        raise KeyError("secret value")
+
+    bench.compiler.does = stumble
+    bench.retry()
+    bench.retry()
+    assert bench.compiler.compiled == ["c1"]
+    assert (bench.candidate["state"], bench.candidate["commit"]) == ("failed", "c1")
+    assert "secret value" not in bench.candidate["reason"]
+    bench.compiler.does, bench.source.commit = (lambda: None), "c2"
+    bench.retry()
+    assert bench.candidate["state"] == "published"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), NotTheWriter("the lock is lost")])
+def test_what_only_a_new_process_mends_ends_this_one(bench: Bench, error: Exception) -> None:
+    if isinstance(error, MemoryError):
+
+        def burst() -> None:
+            raise error
+
+        bench.compiler.does = burst
+    else:
+        bench.shelf.failing = error
+    with pytest.raises(type(error)):
+        bench.loop.take(HINT)
+
+
+def test_a_quarantined_tree_is_named_and_not_compiled_until_it_is_forgiven(bench: Bench) -> None:
+    bench.loop.reconciler.quarantine = {"tree of c1": "it killed the compiling process 2 times"}
+    bench.retry()
+    assert bench.compiler.compiled == []
+    assert bench.candidate["state"] == "quarantined"
+    bench.loop.take({"kind": "quarantine", "trees": {}})
+    assert bench.compiler.compiled == ["c1"]
+
+
+def test_a_repository_that_fails_is_said_with_its_words_and_asked_again(bench: Bench) -> None:
+    bench.source.failing = SourceError("no branch 'main'")
+    bench.loop.take(HINT)
+    assert bench.messages("source")[-1]["last_error"]["message"] == "no branch 'main'"
+    bench.source.failing = None
+    bench.retry()
+    assert bench.messages("source")[-1]["last_error"] is None
+    assert bench.shelf.published
+
+
+def test_a_remote_is_fetched_with_growing_pauses_while_what_is_here_is_served() -> None:
+    bench = Bench()
+    bench.source.fetching = SourceError("no route to host")
+    bench.loop.take(HINT)
+    assert bench.shelf.published, "compiled before it was fetched"
+    assert bench.messages("source")[-1]["last_error"]["message"] == "no route to host"
+    for _ in range(5):
+        bench.retry()
+    waits = bench.loop._next_fetch - time.monotonic()
+    assert waits <= REMOTE
+    fetches = bench.source.fetches
+    bench.loop._next_fetch = time.monotonic() + 100
+    bench.loop.take({"kind": "reconcile"})
+    assert bench.source.fetches == fetches + 1, "an operator does not wait for the pause to end"
+
+
+def test_offline_reads_no_repository() -> None:
+    bench = Bench(offline=True)
+    bench.loop.take(HINT)
+    assert (bench.compiler.compiled, bench.source.fetches) == ([], 0)
+    assert "offline" in bench.messages("source")[-1]["last_error"]["message"]
+
+
+def test_an_empty_compile_is_held_even_when_its_commit_allows_everything(bench: Bench) -> None:
+    bench.loop.take(HINT)
+    bench.compiler.proxies, bench.source.commit = (), "c2"
+    bench.source.message = "gone\n\nAllow-Removal: proxy/1\nAllow-Removal: mesh/1\n"
+    bench.retry()
+    assert bench.candidate["state"] == "held"
+    assert len(bench.shelf.published) == 1
+
+
+def test_questions_are_answered_from_the_last_good_compile(bench: Bench) -> None:
+    def name_missing(_: object, arguments: Mapping[str, object]) -> object:
+        if arguments["name"] == "none":
+            raise LookupError("no dataplane 'none'")
+        return {"found": arguments["name"]}
+
+    bench.loop.questions = {"config": name_missing}
+    ask = {"kind": "ask", "question": "config"}
+    bench.loop.take({**ask, "id": 1, "arguments": {"name": "web"}})
+    bench.loop.take(HINT)
+    bench.loop.take({**ask, "id": 2, "arguments": {"name": "web"}})
+    bench.loop.take({**ask, "id": 3, "arguments": {"name": "none"}})
+    bench.loop.take({**ask, "id": 4, "question": "else", "arguments": {}})
+    answers = {one["id"]: one for one in bench.messages("answer")}
+    assert answers[1]["error"] == "nothing is compiled yet"
+    assert answers[2]["result"] == {"found": "web"}
+    assert answers[3]["missing"] == "no dataplane 'none'"
+    assert answers[4]["error"] == "no such question"
+
+
+@pytest.mark.parametrize("longest", [LOCAL, REMOTE])
+def test_pauses_grow_up_to_a_bound_and_are_never_shorter_than_the_interval(longest: float) -> None:
+    assert back_off(0, 1.0, longest) == 1.0
+    for failures in range(1, 40):
+        assert 1.0 <= back_off(failures, 1.0, longest) <= longest
+    assert len({back_off(20, 0.0, longest) for _ in range(20)}) > 1

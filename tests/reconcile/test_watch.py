@@ -1,0 +1,55 @@
+"""Hints that a ref has moved, and what the watched repository says of itself."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from compiler.reconcile.ports import SourceError
+from compiler.reconcile.watch import watch_refs
+from compiler.reconcile.watched import WatchedRepository
+from tests.reconcile.daemon import Repository
+
+
+def test_a_moved_ref_gives_a_hint_at_once(repository: Repository) -> None:
+    repository.commit("one\n")
+    hinted = threading.Event()
+    watch_refs(repository.path, hinted.set)
+    time.sleep(0.3)
+    hinted.clear()
+    repository.commit("two\n")
+    assert hinted.wait(1.0)
+
+
+def test_a_repository_that_appears_later_is_watched_then(tmp_path: Path) -> None:
+    hinted = threading.Event()
+    watch_refs(tmp_path / "later", hinted.set)
+    repository = Repository(tmp_path / "later")
+    time.sleep(1.5)
+    hinted.clear()
+    repository.commit("one\n")
+    assert hinted.wait(1.0)
+
+
+def test_a_tip_is_described_with_its_tree_its_message_and_the_time_of_its_ref(
+    repository: Repository, tmp_path: Path
+) -> None:
+    begun = time.time()
+    commit = repository.commit("web\n", "subject\n\nAllow-Removal: proxy/3")
+    source = WatchedRepository(str(repository.path), "main", "", tmp_path / "mirror.git")
+    assert source.tip() == commit
+    tip = source.describe(commit)
+    assert tip.tree == repository.git("rev-parse", "HEAD^{tree}")
+    assert "Allow-Removal: proxy/3" in tip.message
+    assert tip.moved is not None
+    assert begun - 1 <= tip.moved <= time.time() + 1
+    assert [file.path for file in source.read(tip).value.files] == ["mesh.yaml"]
+
+
+def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
+    source = WatchedRepository("https://user:hunter2@host.test/mesh", "main", "", tmp_path / "mirror.git")
+    with pytest.raises(SourceError) as caught:
+        source.tip()
+    assert "hunter2" not in str(caught.value)
+    assert "host.test/mesh" in str(caught.value)
