@@ -1,0 +1,36 @@
+"""The bounds of the xDS server: what one stream, or all of them, may cost."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes. A dead peer is noticed after `keepalive_time + keepalive_timeout`."""
+
+    first_request: float = 15.0
+    write: float = 30.0
+    patience: float = 1.0
+    secret_retry: float = 1.0
+    audit_interval: float = 60.0
+    bytes_in_flight: int = 256 * 1024 * 1024
+    message_bytes: int = 4 * 1024 * 1024
+    metadata_bytes: int = 32 * 1024
+    keepalive_time: float = 20.0
+    keepalive_timeout: float = 15.0
+    handshake: float = 10.0
+
+    def list_channel_options(self) -> list[tuple[str, int]]:
+        return [
+            ("grpc.max_receive_message_length", self.message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_metadata_size", self.metadata_bytes),
+            ("grpc.absolute_max_metadata_size", self.metadata_bytes),
+            ("grpc.keepalive_time_ms", int(self.keepalive_time * 1000)),
+            ("grpc.keepalive_timeout_ms", int(self.keepalive_timeout * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.server_handshake_timeout_ms", int(self.handshake * 1000)),
+            ("grpc.max_concurrent_streams", 100),
+            ("grpc.so_reuseport", 0),
+        ]

@@ -1,0 +1,76 @@
+"""A response is made and its flight noted: from here on the client is believed to hold what it was sent."""
+
+from compiler.xds.events import FRESH_MARK, Response
+from compiler.xds.opening import format_marks
+from compiler.xds.served import Resource
+from compiler.xds.type_state import Flight, TypeState
+
+
+def launch(
+    state: TypeState,
+    trial: tuple[Resource, ...],
+    removals: tuple[str, ...],
+    *,
+    nonce: str,
+    digest: str,
+    full_state: bool,
+) -> tuple[Flight, Response]:
+    """`trial` is what is to be added now; a full-state answer carries all the rest with it."""
+    additions = trial
+    if full_state and state.whole:
+        additions, removals = _cover_unsure(state, additions, removals)
+    names = (*(resource.name for resource in additions), *removals)
+    before = {name: state.held[name] for name in names if name in state.held}
+    repairs = frozenset(name for name in names if name in state.unsure)
+    _believe(state, additions, removals, nonce)
+    version = format_marks(state.marks) if full_state else digest
+    flight = Flight(nonce, digest, version, additions, removals, before, state.marks, trial, repairs)
+    state.flights[nonce] = flight
+    return flight, _write(state, flight, full_state=full_state)
+
+
+def resend_endpoints(endpoints: TypeState, clusters: Flight) -> None:
+    """Envoy warms a changed cluster until its load assignment comes again, and asks for it only if it is new."""
+    changed = clusters.before.keys() | clusters.repairs
+    again = sorted(name for name in clusters.names if name in changed and name in endpoints.names)
+    for name in again:
+        endpoints.let_go(name)
+    endpoints.judge(again)
+
+
+def _believe(state: TypeState, additions: tuple[Resource, ...], removals: tuple[str, ...], nonce: str) -> None:
+    for resource in additions:
+        state.hold(resource)
+    for name in removals:
+        state.let_go(name)
+        state.denied.pop(name, None)
+    names = [*(resource.name for resource in additions), *removals]
+    state.last_touch.update(dict.fromkeys(names, nonce))
+    state.greeting_due, state.sent = False, True
+    state.judge(names)
+
+
+def _cover_unsure(
+    state: TypeState, additions: tuple[Resource, ...], removals: tuple[str, ...]
+) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
+    """A full-state answer decides every name: what is unsure gets its former content, or is left out."""
+    decided = {resource.name for resource in additions}.union(removals)
+    undecided = [name for name in state.unsure if name not in decided]
+    former = tuple(state.replaced[name] for name in undecided if name in state.replaced)
+    return (*additions, *former), (*removals, *(name for name in undecided if name not in state.replaced))
+
+
+def _write(state: TypeState, flight: Flight, *, full_state: bool) -> Response:
+    if not full_state:
+        additions = tuple(_refresh(each, flight) for each in flight.additions)
+        return Response(state.type_url, flight.nonce, flight.version, additions, flight.removals)
+    resources = tuple(state.held[name] for name in sorted(state.held)) if state.whole else flight.additions
+    suffix = f"{FRESH_MARK}{flight.nonce}" if flight.repairs else ""
+    return Response(state.type_url, flight.nonce, flight.version + suffix, resources)
+
+
+def _refresh(resource: Resource, flight: Flight) -> Resource:
+    """Older Envoys ignore content that comes back under the very version that they refused it with."""
+    if resource.name not in flight.repairs:
+        return resource
+    return resource.under_version(f"{resource.version}{FRESH_MARK}{flight.nonce}")

@@ -1,0 +1,309 @@
+"""The ADS server: streams of both protocols on one port, woken when their proxy's configuration changes."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from types import ModuleType
+
+import grpc
+from grpc import aio
+
+from compiler.xds import delta, sotw
+from compiler.xds.budget import ByteBudget
+from compiler.xds.limits import Limits
+from compiler.xds.metrics import Metrics
+from compiler.xds.node import Node
+from compiler.xds.remembered import Remembered, UnrepairedNack, remember
+from compiler.xds.sources import (
+    Admit,
+    Change,
+    ConfigSource,
+    NackRecords,
+    Peer,
+    SecretSource,
+    admit_as_claimed,
+)
+from compiler.xds.status import Delivery, ProxyStatus, describe_types
+from compiler.xds.stream import Context, Stream, StreamEndedError, Surroundings, read_request
+from compiler.xds.subscription import Subscription
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+
+class XdsServer:
+    """Everything runs on the event loop that `serve` was called on."""
+
+    def __init__(
+        self,
+        configs: ConfigSource,
+        *,
+        secrets: SecretSource | None = None,
+        admit: Admit = admit_as_claimed,
+        records: NackRecords | None = None,
+        metrics: Metrics | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.metrics = metrics or Metrics()
+        self.delivery: Delivery | None = None
+        self._configs = configs
+        self._secrets = secrets
+        self._admit = admit
+        self._records = records
+        self._limits = limits or Limits()
+        self._streams: dict[str, Stream] = {}
+        self._memories: dict[str, Remembered] = {}
+        self._saved: dict[str, UnrepairedNack] = {}
+        self._delivered = asyncio.Condition()
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._server: aio.Server | None = None
+        self._audit: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def serve(self, address: str, *, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Returns the bound port. Whether plaintext is allowed at this address is the caller's to check."""
+        self._around = self._make_surroundings()
+        server = aio.server(options=self._limits.list_channel_options())
+        server.add_generic_rpc_handlers((self._make_methods(),))
+        port: int = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        self._unsubscribe.append(self._configs.subscribe(self._on_change))
+        if self._secrets is not None:
+            self._unsubscribe.append(self._secrets.subscribe(self._on_rotation))
+        await server.start()
+        self._server = server
+        self._audit = asyncio.create_task(self._audit_forever())
+        return port
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Streams end with UNAVAILABLE, so that proxies keep what they have and come back."""
+        self._stopping = True
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._unsubscribe.clear()
+        if self._audit is not None:
+            self._audit.cancel()
+        for stream in tuple(self._streams.values()):
+            stream.end(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        if self._server is not None:
+            await self._server.stop(grace)
+
+    def disconnect(self, node_id: str, reason: str) -> bool:
+        """Cut a live stream: its proof was revoked or has expired."""
+        stream = self._streams.get(node_id)
+        if stream is not None:
+            stream.end(grpc.StatusCode.PERMISSION_DENIED, reason)
+        return stream is not None
+
+    def list_proxies(self) -> tuple[ProxyStatus, ...]:
+        return tuple(self._describe(stream) for _, stream in sorted(self._streams.items()))
+
+    def find_machine(self, node_id: str) -> Subscription | None:
+        """The state of one proxy's stream, to be read only."""
+        stream = self._streams.get(node_id)
+        return stream.machine if stream is not None else None
+
+    async def wait_delivered(self, digest: str, seconds: float) -> bool:
+        """Until every proxy that was connected when this generation came has ACKed all of it; else False."""
+        try:
+            async with asyncio.timeout(seconds), self._delivered:
+                await self._delivered.wait_for(lambda: self._is_delivered(digest))
+        except TimeoutError:
+            return False
+        return True
+
+    # Streams.
+
+    def _make_methods(self) -> grpc.GenericRpcHandler:
+        methods = {
+            protocol.METHOD: grpc.stream_stream_rpc_method_handler(self._make_method(protocol))
+            for protocol in (delta, sotw)
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def _make_method(self, protocol: ModuleType) -> Callable[..., object]:
+        async def serve_stream(_requests: object, context: Context) -> None:
+            try:
+                await self._run_stream(protocol, context)
+            except StreamEndedError as ended:
+                self.metrics.ended.labels(ended.code.name).inc()
+                await context.abort(ended.code, ended.reason)
+
+        return serve_stream
+
+    async def _run_stream(self, protocol: ModuleType, context: Context) -> None:
+        try:
+            async with asyncio.timeout(self._limits.first_request):
+                received = await read_request(context, protocol)
+        except TimeoutError:
+            raise StreamEndedError(grpc.StatusCode.DEADLINE_EXCEEDED, "no first request") from None
+        if received is None:
+            return
+        request, claimed = received
+        node = await self._admit_node(claimed, context)
+        stream = self._open_stream(node, protocol, context)
+        try:
+            with self.metrics.streams.labels(_name_protocol(protocol)).track_inprogress():
+                await stream.run(request)
+        finally:
+            self._close_stream(stream)
+
+    async def _admit_node(self, claimed: Node | None, context: Context) -> Node:
+        if self._stopping:
+            raise StreamEndedError(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        if claimed is None:
+            raise StreamEndedError(grpc.StatusCode.INVALID_ARGUMENT, "the first request carries no node")
+        node_id = await self._admit(claimed, _describe_peer(context))
+        if node_id is None:
+            raise StreamEndedError(grpc.StatusCode.PERMISSION_DENIED, "not proven to be this node")
+        return Node(node_id, claimed.cluster, claimed.version, claimed.metadata)
+
+    def _open_stream(self, node: Node, protocol: ModuleType, context: Context) -> Stream:
+        """A new stream of a node takes over at once; the old one's machine is closed before its memory is used."""
+        former = self._streams.get(node.id)
+        if former is not None:
+            former.end(grpc.StatusCode.ABORTED, "another stream of this node took over")
+        machine = Subscription(self._recall(node.id), full_state=protocol is sotw)
+        config = self._configs.get(node.id)
+        if config is not None:
+            machine.on_config(config)
+        stream = Stream(node, machine, protocol, context, self._around)
+        self._streams[node.id] = stream
+        return stream
+
+    def _close_stream(self, stream: Stream) -> None:
+        """A node that no commit knows leaves nothing behind."""
+        if self._streams.get(stream.node.id) is not stream:
+            return
+        del self._streams[stream.node.id]
+        if self._configs.get(stream.node.id) is None:
+            self._memories.pop(stream.node.id, None)
+        if self.delivery is not None:
+            self.delivery.note_departure(stream.node.id)
+            self._announce_delivery()
+
+    def _recall(self, node_id: str) -> Remembered:
+        memory = self._memories.get(node_id)
+        if memory is None:
+            record = self._records.load(node_id) if self._records is not None else None
+            fallback = self._configs.find(node_id, record.fallback_digest) if record is not None else None
+            memory = remember(node_id, record, fallback)
+            self._memories[node_id] = memory
+        memory.previous = self._configs.get_previous(node_id)
+        return memory
+
+    def _describe(self, stream: Stream) -> ProxyStatus:
+        machine, node = stream.machine, stream.node
+        fallback = machine.memory.fallback
+        return ProxyStatus(
+            node=node.id,
+            mesh=node.id.partition(".")[0],
+            known=self._configs.get(node.id) is not None,
+            digest=machine.config.digest if machine.config is not None else None,
+            acked_digest=fallback.digest if fallback is not None else None,
+            fully_acked=machine.config is not None and machine.converged is machine.config,
+            protocol=_name_protocol(stream.protocol),
+            version=node.version,
+            connected_since=stream.since,
+            types=describe_types(machine),
+        )
+
+    # Events.
+
+    def _make_surroundings(self) -> Surroundings:
+        return Surroundings(
+            limits=self._limits,
+            metrics=self.metrics,
+            budget=ByteBudget(self._limits.bytes_in_flight),
+            secrets=self._secrets,
+            on_write=self._on_write,
+            on_event=self._on_event,
+            wall_clock=time.time,
+        )
+
+    def _on_change(self, change: Change) -> None:
+        """Only streams with something new are woken; a proxy that left the commit keeps what it has."""
+        concerned = [self._streams[node] for node in sorted(change.nodes & self._streams.keys())]
+        self.delivery = Delivery(
+            number=change.generation.number,
+            digest=change.generation.digest,
+            published=time.monotonic(),
+            pending={stream.node.id for stream in concerned} | self._list_undelivered(),
+        )
+        self._forget_absent(change)
+        for stream in concerned:
+            stream.set_config(change.generation.proxies[stream.node.id])
+        self._announce_delivery()
+
+    def _list_undelivered(self) -> set[str]:
+        """Who has not ACKed the last generation yet, and did not refuse it: a refusal is not waited for twice."""
+        pending = self.delivery.pending if self.delivery is not None else ()
+        return {node for node in pending if node in self._streams and not self._streams[node].machine.memory.nacks}
+
+    def _forget_absent(self, change: Change) -> None:
+        """Proxies come and go for years; only those that are connected or configured are remembered."""
+        known = change.generation.proxies
+        for node in [each for each in self._memories if each not in known and each not in self._streams]:
+            del self._memories[node]
+            self._saved.pop(node, None)
+
+    def _on_rotation(self, node_id: str | None) -> None:
+        for stream in self._list_streams(node_id):
+            stream.refresh_secrets()
+
+    def _on_write(self, stream: Stream) -> None:
+        if self.delivery is not None:
+            self.delivery.note_push(stream.node.id, time.monotonic())
+
+    def _on_event(self, stream: Stream) -> None:
+        machine, now = stream.machine, time.monotonic()
+        self._save_record(machine.memory)
+        delivery = self.delivery if machine.converged is machine.config else None
+        if delivery is not None and delivery.note_ack(stream.node.id, now):
+            self.metrics.delivery.observe(now - delivery.published)
+            self._announce_delivery()
+
+    def _save_record(self, memory: Remembered) -> None:
+        """Before the repair is written: a crash in between must not forget that it is owed."""
+        if self._records is None:
+            return
+        record = memory.record
+        if record != self._saved.get(memory.node):
+            self._records.save(memory.node, record)
+            if record is None:
+                del self._saved[memory.node]
+            else:
+                self._saved[memory.node] = record
+
+    def _list_streams(self, node_id: str | None) -> Iterable[Stream]:
+        if node_id is None:
+            return tuple(self._streams.values())
+        stream = self._streams.get(node_id)
+        return () if stream is None else (stream,)
+
+    def _is_delivered(self, digest: str) -> bool:
+        return self.delivery is not None and self.delivery.digest == digest and self.delivery.is_complete
+
+    def _announce_delivery(self) -> None:
+        if self.delivery is not None and self.delivery.is_complete:
+            asyncio.get_running_loop().create_task(self._notify_delivered())
+
+    async def _notify_delivered(self) -> None:
+        async with self._delivered:
+            self._delivered.notify_all()
+
+    async def _audit_forever(self) -> None:
+        """What was sent is compared with what is owed, a stream at a time, so that none waits for the others."""
+        while True:
+            await asyncio.sleep(self._limits.audit_interval)
+            for stream in tuple(self._streams.values()):
+                stream.audit()
+                await asyncio.sleep(0)
+
+
+def _name_protocol(protocol: ModuleType) -> str:
+    return "sotw" if protocol is sotw else "delta"
+
+
+def _describe_peer(context: Context) -> Peer:
+    identity = {key: tuple(values) for key, values in (context.auth_context() or {}).items()}
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return Peer(context.peer(), identity, metadata)
