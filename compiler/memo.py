@@ -69,6 +69,8 @@ class Memo:
         node.value = value
         node.changed_at = self._revision
         _mark_stale(node)
+        if value == table.default:
+            self._loose.add(node)
         return True
 
     def read(self, table: Input[K, W], key: K) -> W:
@@ -96,15 +98,23 @@ class Memo:
         self.sweep()
 
     def sweep(self) -> None:
-        """Forget queries that lost their last dependent since the last sweep: the memo is bounded by what is in use."""
+        """Forget what lost its last dependent since the last sweep: the memo is bounded by what is in use.
+
+        Of inputs only those that say what they would say if they had never been written.
+        """
         while self._loose:
             node = self._loose.pop()
-            if node.dependents or isinstance(node.table, Input):
+            if node.dependents or (isinstance(node.table, Input) and node.value != node.table.default):
                 continue
             self._tables[node.table].pop(node.key, None)
             for source in node.sources:
                 source.dependents.discard(node)
                 self._loose.add(source)
+
+    @property
+    def size(self) -> int:
+        """How many values are remembered."""
+        return sum(len(nodes) for nodes in self._tables.values())
 
     def _node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
         nodes = self._tables.setdefault(table, {})
@@ -113,6 +123,7 @@ class Memo:
             node = nodes[key] = _Node(table, key)
             if isinstance(table, Input):
                 node.value, node.stale = table.default, False
+                self._loose.add(node)
         return node
 
     def _record(self, node: _Node) -> None:

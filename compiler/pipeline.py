@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from compiler.diagnostics import Checked, Diagnostic, set_severities, sort_diagnostics
 from compiler.envoy.policy import HOOKS
 from compiler.memo import Memo
-from compiler.mesh.checks import check_resource
+from compiler.mesh.checks import FINDINGS, check_resource
 from compiler.mesh.graph import RESOURCE, is_proxy, load
 from compiler.mesh.reachability import index_callers
 from compiler.mesh.selection import KINDS
@@ -23,6 +23,7 @@ from compiler.resources.schema import Schemas
 from compiler.resources.settings import Settings, read_settings, select_files
 from compiler.resources.validate import VerdictCache, validate
 from compiler.snapshot.digest import GenerationTree
+from compiler.snapshot.nodes import Nodes
 from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.take import SNAPSHOT, Taken, report
 from compiler.source.parse import ParseCache, parse
@@ -57,6 +58,7 @@ class Compiler:
     _snapshots: dict[str, Snapshot] = field(default_factory=dict)
     _unkept: dict[ResourceKey, Snapshot | None] = field(default_factory=dict)
     _files: GenerationTree = field(default_factory=GenerationTree)
+    _nodes: Nodes = field(default_factory=Nodes)
 
     def compile(self, tree: SourceTree) -> Checked[Compiled]:
         """A generation with warnings, or the errors that stand in its way."""
@@ -68,7 +70,8 @@ class Compiler:
         graph = Checked(None, set_severities(self.graph(resources), settings.severity))
         taken = () if graph.failed else set_severities(self.snapshots(resources), settings.severity)
         counters = {name: count - before.get(name, 0) for name, count in self.memo.computed.items()}
-        diagnostics = sort_diagnostics((*read.diagnostics, *graph.diagnostics, *taken))
+        clashes = () if graph.failed else self._nodes.clashes(resources)
+        diagnostics = sort_diagnostics((*read.diagnostics, *graph.diagnostics, *taken, *clashes))
         checked = Checked(Compiled(None, resources, settings, counters, self.memo), diagnostics)
         if checked.failed:
             return checked
@@ -85,18 +88,16 @@ class Compiler:
         return Checked((resources.value, settings.value), sort_diagnostics((*settings.diagnostics, *found)))
 
     def graph(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
-        """Resources into the mesh's tables, and what is wrong between them."""
+        """Resources into the mesh's tables, and what is wrong between them: of a template, once."""
         everything = add_initial_policies(resources.resources)
         self.memo.write(KINDS, None, tuple(policy.kind for policy in POLICIES))
         self.memo.write(HOOKS, None, {policy.kind.type: policy for policy in POLICIES})
         load(self.memo, self._loaded, everything)
+        self.memo.forget(FINDINGS, self._loaded.keys() - everything.keys())
         self._loaded = everything
         index_callers(self.memo, sorted({key.name for key in everything if key.type == "Mesh"}))
-        return tuple(
-            finding
-            for key, source in resources.sources.items()
-            for finding in check_resource(self.memo, key, source)
-        )
+        found = (one for key, source in resources.sources.items() for one in check_resource(self.memo, key, source))
+        return tuple({(one.position, one.code, one.message): one for one in found}.values())
 
     def snapshots(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """A snapshot of each proxy whose slice of the mesh changed; what Envoy would refuse in any of them."""
@@ -106,7 +107,9 @@ class Compiler:
         stale = self.memo.stale(SNAPSHOT)
         for key in proxies:
             if key not in self._taken or key in stale:
-                self._replace(key, self.memo.ask(SNAPSHOT, key))
+                taken = self.memo.ask(SNAPSHOT, key)
+                if taken is not self._taken.get(key):
+                    self._replace(key, taken)
         self.memo.sweep()
         return tuple(
             finding for taken in self._taken.values() if taken.problems for finding in report(taken, resources)
@@ -131,7 +134,9 @@ class Compiler:
             self.memo.forget(SNAPSHOT, [key])
         else:
             self._taken[key] = taken
-        self._unkept.setdefault(key, before.snapshot if before is not None else None)
+        old, new = (one.snapshot if one is not None else None for one in (before, taken))
+        self._nodes.move(key, old.node if old else None, new.node if new else None)
+        self._unkept.setdefault(key, old)
 
 
 def compile_tree(tree: SourceTree, schemas: Schemas | None = None) -> Checked[Compiled]:

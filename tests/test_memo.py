@@ -1,9 +1,8 @@
 """The memo gives what a computation from nothing gives, and computes only what an edit touches."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import pytest
 
 from compiler.memo import CyclicQueryError, Input, Memo, Query
 
@@ -49,6 +48,19 @@ def test_what_is_no_longer_used_is_forgotten() -> None:
     assert memo.ask(TOTAL, ("b",)) == 0
     assert memo.ask(PARITY, "a") == 1
     assert memo.computed["parity"] == 3
+
+
+def test_inputs_that_say_nothing_and_that_nobody_reads_are_forgotten() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "a", 1)
+    memo.ask(TOTAL, ("b",))
+    size = memo.size
+    for number in range(5):
+        memo.write(NUMBER, f"new-{number}", 1)
+        memo.write(NUMBER, f"new-{number}", 0)
+        memo.sweep()
+    assert memo.size == size
+    assert memo.read(NUMBER, "a") == 1
 
 
 def test_a_query_that_asks_itself_is_a_bug_of_ours() -> None:

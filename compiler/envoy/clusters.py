@@ -1,7 +1,7 @@
 """Clusters: where a proxy connects to, one for each destination and one for each port of its own workload."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -23,7 +23,7 @@ _LOOP_BREAKER = {4: "127.0.0.6", 6: "::6"}
 
 
 def outbound_cluster(upstream: Upstream, policies: Policies) -> Cluster:
-    """Endpoints come by EDS; proxies speak HTTP/2 with each other whatever their applications speak (kuma-core §5.6)."""
+    """Endpoints come by EDS; proxies speak HTTP/2 to each other whatever their applications speak (kuma-core §5.6)."""
     destination = upstream.destination
     cluster = Cluster(name=destination.name, type=Cluster.DiscoveryType.EDS)
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
@@ -40,8 +40,8 @@ def inbound_cluster(inbound: Inbound, policies: Policies) -> Cluster:
     cluster.load_assignment.cluster_name = inbound.name
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.CopyFrom(socket_address(inbound.workload_address, inbound.workload_port))
-    workload = ip_address(inbound.workload_address)
-    if inbound.transparent and not workload.is_loopback:
+    workload = _parse(inbound.workload_address)
+    if inbound.transparent and workload is not None and not workload.is_loopback:
         cluster.upstream_bind_config.source_address.address = _LOOP_BREAKER[workload.version]
         cluster.upstream_bind_config.source_address.port_value = 0
     return _decorate(cluster, _workload_options(inbound.protocol), inbound.confs, policies)
@@ -53,6 +53,7 @@ def passthrough_cluster(name: str, *, loop_breaker: str = "") -> Cluster:
         name=name, type=Cluster.DiscoveryType.ORIGINAL_DST, lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED
     )
     cluster.connect_timeout.FromSeconds(5)
+    cluster.circuit_breakers.thresholds.add(track_remaining=True)  # as on every other cluster (kuma-core §7.4)
     if loop_breaker:
         cluster.upstream_bind_config.source_address.address = loop_breaker
         cluster.upstream_bind_config.source_address.port_value = 0
@@ -65,6 +66,14 @@ def empty_cluster(name: str) -> Cluster:
     cluster.connect_timeout.FromSeconds(5)
     cluster.load_assignment.cluster_name = name
     return cluster
+
+
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    """None for a host name, which Envoy refuses; it comes this far where a repository takes that for a warning."""
+    try:
+        return ip_address(address)
+    except ValueError:
+        return None
 
 
 def _workload_options(protocol: str) -> HttpProtocolOptions | None:

@@ -103,6 +103,6 @@ def _not(principal: RbacPrincipal) -> RbacPrincipal:
 
 
 def _all(principals: list[RbacPrincipal]) -> RbacPrincipal:
-    if len(principals) == 1:
-        return principals[0]
-    return RbacPrincipal(and_ids=RbacPrincipal.Set(ids=principals))
+    """Everyone, where it stands beside a condition, is no condition."""
+    conditions = [principal for principal in principals if not principal.any] or principals
+    return conditions[0] if len(conditions) == 1 else RbacPrincipal(and_ids=RbacPrincipal.Set(ids=conditions))

@@ -1,4 +1,4 @@
-"""Listeners: kept still, since a change of one drains connections; what policies change often stands elsewhere (D15)."""
+"""Listeners: kept still, since a change of one drains connections; what policies change often is elsewhere (D15)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -55,28 +55,43 @@ def outbound_listener(outbound: Outbound, policies: Policies) -> Listener:
     if outbound.transparent:
         listener.bind_to_port.value = False
     chain = listener.filter_chains.add()
-    chain.filters.append(_outbound_http(outbound, policies) if outbound.routes else _tcp_slot(outbound))
+    chain.filters.append(_outbound_http(outbound, policies) if outbound.routes else tcp_slot(outbound.name))
     return listener
 
 
-def tcp_extension(outbound: Outbound, policies: Policies) -> TypedExtensionConfig:
-    """What stands in a TCP outbound's slot."""
-    proxy = TcpProxy(stat_prefix=outbound.name, cluster=outbound.destination.name)
-    _decorate_tcp(proxy, outbound.confs, policies)
-    return TypedExtensionConfig(name=tcp_name(outbound.name), typed_config=pack(proxy))
+def tcp_extension(name: str, cluster: str, confs: Confs, policies: Policies) -> TypedExtensionConfig:
+    """What stands in the slot of a listener that takes TCP calls."""
+    proxy = TcpProxy(stat_prefix=name, cluster=cluster)
+    _decorate_tcp(proxy, confs, policies)
+    return TypedExtensionConfig(name=tcp_name(name), typed_config=pack(proxy))
 
 
-def passthrough_listener(name: str, address: str, port: int, cluster: str, direction: int) -> Listener:
-    """Takes what the kernel redirected, hands it to the listener of its original address, and passes on the rest."""
+def tcp_slot(name: str) -> Filter:
+    """Of the listener of this name."""
+    slot = Filter(name=tcp_name(name))
+    slot.config_discovery.config_source.CopyFrom(ads())
+    slot.config_discovery.type_urls.append(
+        "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    )
+    return slot
+
+
+def tcp_filter(name: str, cluster: str) -> Filter:
+    return Filter(name=TCP_FILTER, typed_config=pack(TcpProxy(stat_prefix=name, cluster=cluster)))
+
+
+def passthrough_listener(
+    name: str, address: str, port: int, direction: TrafficDirection, beyond: Filter
+) -> Listener:
+    """Takes what the kernel redirected and hands it to the listener of its original address; `beyond` gets the rest."""
     listener = Listener(name=name, stat_prefix=name, traffic_direction=direction)
+    listener.use_original_dst.value = True
     listener.address.CopyFrom(socket_address(address, port))
     listener.enable_reuse_port.value = False
-    listener.use_original_dst.value = True
     listener.listener_filters.add(
         name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst())
     )
-    proxy = TcpProxy(stat_prefix=name, cluster=cluster)
-    listener.filter_chains.add(filters=[Filter(name=TCP_FILTER, typed_config=pack(proxy))])
+    listener.filter_chains.add(filters=[beyond])
     return listener
 
 
@@ -152,15 +167,6 @@ def _inbound_tcp(inbound: Inbound, policies: Policies) -> Filter:
     proxy.idle_timeout.FromSeconds(_CONNECTION_IDLE_SECONDS)
     _decorate_tcp(proxy, inbound.confs, policies)
     return Filter(name=TCP_FILTER, typed_config=pack(proxy))
-
-
-def _tcp_slot(outbound: Outbound) -> Filter:
-    slot = Filter(name=tcp_name(outbound.name))
-    slot.config_discovery.config_source.CopyFrom(ads())
-    slot.config_discovery.type_urls.append(
-        "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
-    )
-    return slot
 
 
 def _decorate_http(connections: HttpConnectionManager, confs: Confs, policies: Policies) -> Filter:

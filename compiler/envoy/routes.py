@@ -178,7 +178,8 @@ def _forwarding(
     action = message.route
     _forward(action, backends)
     if route.rewrite is not None:
-        action.host_rewrite_literal = route.rewrite.hostname
+        if route.rewrite.hostname:
+            action.host_rewrite_literal = route.rewrite.hostname
         _rewrite_path(action, route.rewrite.path, below=below)
     for mirror in route.mirrors:
         _add_mirror(action, mirror)

@@ -13,7 +13,7 @@ from compiler.envoy.packing import pack
 from compiler.mesh.proxy import Destination
 
 ALPN: Final = "kuma"
-"""What proxies of the mesh announce to each other, so that a permissive port can tell their TLS from an application's."""
+"""What proxies of the mesh announce to each other; so a permissive port tells their TLS from an application's."""
 _SOCKET: Final = "envoy.transport_sockets.tls"
 
 

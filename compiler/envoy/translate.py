@@ -8,7 +8,14 @@ from google.protobuf.message import Message
 
 from compiler.envoy.clusters import HTTP, empty_cluster, inbound_cluster, outbound_cluster, passthrough_cluster
 from compiler.envoy.http_filters import http_permission
-from compiler.envoy.listeners import inbound_listener, outbound_listener, passthrough_listener, tcp_extension
+from compiler.envoy.listeners import (
+    inbound_listener,
+    outbound_listener,
+    passthrough_listener,
+    tcp_extension,
+    tcp_filter,
+    tcp_slot,
+)
 from compiler.envoy.names import (
     NO_DESTINATION_OUTBOUND,
     PASSTHROUGH_INBOUND,
@@ -49,7 +56,7 @@ def _parts(
         yield from upstream_resources(upstream, policies)
         yield ResourceType.ENDPOINT, assign(upstream.destination)
     if proxy.transparent is not None:
-        yield from transparent_resources(proxy.transparent)
+        yield from transparent_resources(proxy.transparent, policies)
 
 
 def inbound_resources(inbound: Inbound, policies: Policies) -> Built:
@@ -71,35 +78,38 @@ def outbound_resources(outbound: Outbound, policies: Policies) -> Built:
     if outbound.routes:
         yield ResourceType.ROUTE, outbound_routes(outbound, policies)
     else:
-        yield ResourceType.EXTENSION, tcp_extension(outbound, policies)
+        yield ResourceType.EXTENSION, tcp_extension(
+            outbound.name, outbound.destination.name, outbound.confs, policies
+        )
 
 
 def upstream_resources(upstream: Upstream, policies: Policies) -> Built:
     yield ResourceType.CLUSTER, outbound_cluster(upstream, policies)
 
 
-def transparent_resources(transparent: Transparent) -> Built:
+def transparent_resources(transparent: Transparent, policies: Policies) -> Built:
     """What redirected traffic meets that no listener of the mesh wants (kuma-core §7.2)."""
     if not transparent.passthrough:
         yield ResourceType.CLUSTER, empty_cluster(NO_DESTINATION_OUTBOUND)
     for version in (4, 6) if transparent.ipv6 else (4,):
-        outbound, inbound = f"{PASSTHROUGH_OUTBOUND}{version}", f"{PASSTHROUGH_INBOUND}{version}"
-        if transparent.passthrough:
-            yield ResourceType.CLUSTER, passthrough_cluster(outbound)
-        yield ResourceType.CLUSTER, passthrough_cluster(inbound, loop_breaker=_LOOP_BREAKER[version])
-        target = outbound if transparent.passthrough else NO_DESTINATION_OUTBOUND
-        yield (
-            ResourceType.LISTENER,
-            passthrough_listener(
-                outbound, _ANY[version], transparent.outbound_port, target, TrafficDirection.OUTBOUND
-            ),
-        )
-        yield (
-            ResourceType.LISTENER,
-            passthrough_listener(
-                inbound, _ANY[version], transparent.inbound_port, inbound, TrafficDirection.INBOUND
-            ),
-        )
+        yield from _passed_out(f"{PASSTHROUGH_OUTBOUND}{version}", _ANY[version], transparent, policies)
+        yield from _passed_in(f"{PASSTHROUGH_INBOUND}{version}", version, transparent)
+
+
+def _passed_out(name: str, address: str, transparent: Transparent, policies: Policies) -> Built:
+    if transparent.passthrough:
+        yield ResourceType.CLUSTER, passthrough_cluster(name)
+    target = name if transparent.passthrough else NO_DESTINATION_OUTBOUND
+    listener = passthrough_listener(name, address, transparent.outbound_port, TrafficDirection.OUTBOUND, tcp_slot(name))
+    yield ResourceType.LISTENER, listener
+    yield ResourceType.EXTENSION, tcp_extension(name, target, transparent.confs, policies)
+
+
+def _passed_in(name: str, version: int, transparent: Transparent) -> Built:
+    """No policy is about calls to ports that are no inbound."""
+    yield ResourceType.CLUSTER, passthrough_cluster(name, loop_breaker=_LOOP_BREAKER[version])
+    proxy, port = tcp_filter(name, name), transparent.inbound_port
+    yield ResourceType.LISTENER, passthrough_listener(name, _ANY[version], port, TrafficDirection.INBOUND, proxy)
 
 
 def secret_names(proxy: Proxy) -> tuple[str, ...]:

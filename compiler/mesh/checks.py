@@ -1,25 +1,29 @@
 """What is wrong between resources: references to nothing, policies that select nothing, addresses that clash."""
 
 from collections.abc import Iterator, Mapping
+from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from compiler.diagnostics import Code, Diagnostic, Severity, Subject
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import CARRIERS, KEYS, RESOURCE, index_pair, is_proxy, mesh_spec, read_proxy
+from compiler.mesh.graph import CARRIERS, KEYS, RESOURCE, index_pair, is_proxy, mesh_spec, proxy_keys, read_proxy
 from compiler.mesh.match import picks, select, selector_pairs
 from compiler.mesh.routing import backend_port, resolve_reference
 from compiler.mesh.rules import refers
 from compiler.mesh.selection import KINDS
 from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port, service_key, tag_port, virtual_address
-from compiler.resources.findings import PORT_CONFLICT, Finding, join
+from compiler.resources.findings import DUPLICATE_NAME, PORT_CONFLICT, Finding, join
 from compiler.resources.model import (
+    DISPLAY_NAME,
     EFFECT,
     SERVICE,
     BackendReference,
     Dataplane,
+    Inbound,
     Mesh,
     MeshService,
+    Networking,
     Policy,
     Resource,
     ResourceKey,
@@ -96,13 +100,20 @@ def _findings(memo: Memo, key: ResourceKey) -> Findings:
 def _check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
     """Services that nobody wrote have no place of their own, so the Mesh is where a clash is reported."""
     services = [found for key in memo.ask(SERVICE_KEYS, mesh) if (found := memo.ask(SERVICE_RESOURCE, key)) is not None]
-    first: dict[str, str] = {}
+    first: dict[str, Resource] = {}
     for service in services:
         address = virtual_address(service)
-        if address in first:
-            message = f"services {first[address]!r} and {service.key.name!r} have the virtual address {address}"
-            yield Finding("", ADDRESS_CLASH, message, "rename one of them")
-        first.setdefault(address, service.key.name)
+        earlier = first.setdefault(address, service)
+        if earlier is not service:
+            yield _clash(earlier, service, address)
+
+
+def _clash(earlier: Resource, service: Resource, address: str) -> Finding:
+    """With one identifier they would be one cluster: calls to the one would reach the other."""
+    names = f"services {earlier.key.name!r} and {service.key.name!r}"
+    if earlier.kri() == service.kri():
+        return Finding("", DUPLICATE_NAME, f"{names} both go by the name {service.name!r}", f"see {DISPLAY_NAME}")
+    return Finding("", ADDRESS_CLASH, f"{names} have the virtual address {address}", "rename one of them")
 
 
 # --- Policies -----------------------------------------------------------------------------------------------------
@@ -117,7 +128,7 @@ def _check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Find
     for index, item in enumerate(spec.to):
         yield from _check_target(memo, resource, item.target_ref, f"/to/{index}/targetRef")
         for place, rule in enumerate(item.rules or ()):
-            yield from _check_rule(memo, resource, rule, f"/to/{index}/rules/{place}/default")
+            yield from _check_rule(memo, resource, rule.get("default") or {}, f"/to/{index}/rules/{place}/default")
 
 
 def _check_target(memo: Memo, policy: Resource, target: TargetRef, pointer: str) -> Iterator[Finding]:
@@ -185,12 +196,15 @@ def _check_selection(memo: Memo, policy: Resource) -> Iterator[Finding]:
         yield Finding("/targetRef", SELECTS_NOTHING, message, "compare the labels or tags with those of the Dataplanes")
 
 
-def _proxies(memo: Memo, policy: Resource) -> list[ResourceKey]:
+def _proxies(memo: Memo, policy: Resource) -> Iterator[ResourceKey]:
+    """A few first: most policies select one of those, and then a new proxy does not have them looked at again."""
     mesh = policy.key.mesh
     pair = index_pair(selector_pairs(policy))
     if pair is not None:
-        return sorted(memo.read(CARRIERS, (mesh, pair)))
-    return sorted(memo.read(KEYS, ("Dataplane", mesh)) | memo.read(KEYS, ("DataplaneSet", mesh)))
+        yield from sorted(memo.read(CARRIERS, (mesh, pair)))
+        return
+    yield from memo.ask(FIRST_PROXIES, mesh)
+    yield from sorted(proxy_keys(memo, mesh))
 
 
 def _selects(memo: Memo, policy: Resource, key: ResourceKey) -> bool:
@@ -226,23 +240,44 @@ def _carries(tags: Mapping[str, str], wanted: TagSet) -> bool:
 
 def _check_addresses(proxy: Resource) -> Iterator[Finding]:
     networking = cast(Dataplane, proxy.spec).networking
-    own = {(inbound.address or networking.address, inbound.port) for inbound in networking.inbound}
+    own = {(_written(inbound.address or networking.address), inbound.port) for inbound in networking.inbound}
     for index, outbound in enumerate(networking.outbound):
-        if (outbound.address, outbound.port) in own:
+        if (_written(outbound.address), outbound.port) in own:
             message = f"{outbound.address}:{outbound.port} is an inbound of this proxy already"
             yield Finding(f"/networking/outbound/{index}/port", PORT_CONFLICT, message)
-    if networking.inbound and not _is_ip(networking.advertised_address or networking.address):
-        field = "advertisedAddress" if networking.advertised_address else "address"
-        message = "an address that other proxies are sent must be an IP address"
-        yield Finding(f"/networking/{field}", HOST_ADDRESS, message)
+    yield from _check_hosts(networking)
+    yield from _check_sections(networking)
+
+
+def _check_hosts(networking: Networking) -> Iterator[Finding]:
+    """A listener binds to the one, and other proxies are sent the other."""
+    fields = (("address", networking.address), ("advertisedAddress", networking.advertised_address))
+    for field, address in fields if networking.inbound else ():
+        if address and not _is_ip(address):
+            message = "an address that listens or that other proxies are sent must be an IP address"
+            yield Finding(f"/networking/{field}", HOST_ADDRESS, message)
+
+
+def _check_sections(networking: Networking) -> Iterator[Finding]:
+    """Envoy's resources are called by the section; two inbounds that both have a name were compared before."""
+    first: dict[str, Inbound] = {}
+    for index, inbound in enumerate(networking.inbound):
+        earlier = first.setdefault(inbound.section, inbound)
+        if earlier is not inbound and not (earlier.name and inbound.name):
+            message = f"two inbounds go by the name {inbound.section!r}: without a name it is the port"
+            yield Finding(f"/networking/inbound/{index}", DUPLICATE_NAME, message, "give it a name of its own")
 
 
 def _is_ip(address: str) -> bool:
+    return bool(_written(address))
+
+
+def _written(address: str) -> str:
+    """An IP address in the one form in which equal ones are equal; empty for anything else."""
     try:
-        ip_address(address)
+        return str(ip_address(address))
     except ValueError:
-        return False
-    return True
+        return ""
 
 
 def _check_backends(memo: Memo, proxy: Resource) -> Iterator[Finding]:
@@ -272,4 +307,7 @@ def _check_reachable(memo: Memo, proxy: Resource, pointer: str) -> Iterator[Find
             yield _dangling(reference.kind, reference.name, reference.labels, place, proxy.key.mesh)
 
 
+FIRST_PROXIES: Final[Query[str, tuple[ResourceKey, ...]]] = Query(
+    "first proxies", lambda memo, mesh: tuple(nsmallest(8, proxy_keys(memo, mesh)))
+)
 FINDINGS: Final[Query[ResourceKey, Findings]] = Query("findings", _findings)

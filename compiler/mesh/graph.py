@@ -131,22 +131,37 @@ def service_name(resource: Resource, tags: Mapping[str, str]) -> str:
     return tags.get(SERVICE) or resource.labels.get(WORKLOAD) or resource.name
 
 
+def _head(memo: Memo, key: ResourceKey) -> Resource | None:
+    policy = memo.read(RESOURCE, key)
+    if policy is None or not isinstance(policy.spec, Policy):
+        return None
+    return Resource(policy.key, policy.labels, Policy(target_ref=policy.spec.target_ref))
+
+
+HEAD: Final[Query[ResourceKey, Resource | None]] = Query("head", _head)
+"""A policy without its confs: whom it selects does not depend on them."""
+
+
 def candidates(memo: Memo, proxy: Resource) -> list[Resource]:
-    """The policies of all types that may select a proxy, by type and name."""
+    """The heads of the policies of all types that may select a proxy, by type and name."""
     pairs = [None, *(pair for pair in proxy_pairs(proxy) if pair[0] not in _EVERYWHERE)]
     keys = {key for pair in pairs for key in memo.read(SELECTORS, (proxy.key.mesh, pair))}
-    return [policy for key in sorted(keys) if (policy := memo.read(RESOURCE, key)) is not None]
+    return [policy for key in sorted(keys) if (policy := memo.ask(HEAD, key)) is not None]
 
 
 def carriers(memo: Memo, mesh: str, pairs: Mapping[str, str], prefix: str) -> Iterator[Resource]:
     """Dataplanes that carry all of these labels (`label:`) or, on some inbound each, tags (`tag:`); by name."""
     wanted = sorted((f"{prefix}{key}", value) for key, value in pairs.items())
     first = index_pair(wanted)
-    keys = memo.read(CARRIERS, (mesh, first)) if first is not None else memo.read(KEYS, ("Dataplane", mesh))
-    for key in sorted(keys):
+    for key in sorted(memo.read(CARRIERS, (mesh, first)) if first is not None else proxy_keys(memo, mesh)):
         resource = read_proxy(memo, key)
         if resource is not None and set(wanted) <= proxy_pairs(resource):
             yield resource
+
+
+def proxy_keys(memo: Memo, mesh: str) -> Keys:
+    """All that may be proxies; of DataplaneSets only shared ones are (`read_proxy`)."""
+    return memo.read(KEYS, ("Dataplane", mesh)) | memo.read(KEYS, ("DataplaneSet", mesh))
 
 
 def mesh_spec(memo: Memo, mesh: str) -> Mesh:
@@ -173,7 +188,8 @@ def as_dataplane(resource: Resource) -> Resource:
         replace(inbound, address=WILDCARD, service_address=inbound.service_address or "127.0.0.1")
         for inbound in networking.inbound
     )
-    return Resource(resource.key, resource.labels, Dataplane(networking=replace(networking, address=WILDCARD, inbound=local)))
+    spec = Dataplane(networking=replace(networking, address=WILDCARD, inbound=local))
+    return Resource(resource.key, resource.labels, spec)
 
 
 def read_proxy(memo: Memo, key: ResourceKey) -> Resource | None:
@@ -182,9 +198,9 @@ def read_proxy(memo: Memo, key: ResourceKey) -> Resource | None:
     return as_dataplane(resource) if resource is not None and is_proxy(resource) else None
 
 
-ZONE_ENABLED: Final[Query[str, bool]] = Query("zone enabled", lambda memo, zone: _is_enabled(memo, zone))
-
-
 def _is_enabled(memo: Memo, zone: str) -> bool:
     resource = memo.read(RESOURCE, ResourceKey("Zone", "", zone))
     return resource is None or getattr(resource.spec, "enabled", True)
+
+
+ZONE_ENABLED: Final[Query[str, bool]] = Query("zone enabled", _is_enabled)

@@ -42,5 +42,5 @@ class PolicyKind:
     """Whether `to` may name a MeshHTTPRoute: the conf then holds for that route alone."""
     shape_routes: RouteShape | None = None
     """For the kind whose `to` says where calls go rather than how: its rules, already merged, as routes in order."""
-    check: Callable[[Policy], Iterable[Finding]] = lambda policy: ()
+    check: Callable[[Policy], Iterable[Finding]] = lambda _: ()
     """What is wrong in a spec beyond what its schema can say."""

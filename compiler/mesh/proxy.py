@@ -224,6 +224,8 @@ class Transparent(Value, frozen=True):
     outbound_port: int
     ipv6: bool
     passthrough: bool
+    confs: Confs = ()
+    """What policies say of calls to the whole mesh holds for connections that are passed through, too."""
 
 
 class Proxy(Value, frozen=True):

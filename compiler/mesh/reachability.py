@@ -14,14 +14,14 @@ from compiler.mesh.order import items_of, sort_items
 from compiler.mesh.permission import DENY, admits, permission
 from compiler.mesh.proxy import Permission, UriMatch
 from compiler.mesh.selection import PERMISSION, PERMISSIONS, SELECTED, incoming
-from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port
+from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Member, Port
 from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey
 
 Uris = frozenset[str]
 Keys = frozenset[ResourceKey]
 
 CALLABLE: Final[Input[tuple[str, str | None], Keys]] = Input("callable", frozenset())
-"""By mesh and URI: services with a permission that names it; with None, those whose permissions name no single caller."""
+"""By mesh and URI: services with a permission that names it; with None, where a permission names no single caller."""
 INDEXED: Final[Input[str, frozenset[ResourceKey]]] = Input("indexed", frozenset())
 """By mesh: the services that stand in `CALLABLE`."""
 NAMED: Final[Input[ResourceKey, frozenset[str | None]]] = Input("named", frozenset())
@@ -32,8 +32,10 @@ def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
     """Bring the index up to date; of the services, only those whose permissions may have changed are looked at."""
     for mesh in meshes:
         services = frozenset(memo.ask(SERVICE_KEYS, mesh)) if trims(memo, mesh) else frozenset()
-        for service in services | memo.read(INDEXED, mesh):
+        before = memo.read(INDEXED, mesh)
+        for service in services | before:
             _index(memo, service, memo.ask(ADMISSIONS, service) if service in services else ())
+        memo.forget(ADMISSIONS, before - services)
         memo.write(INDEXED, mesh, services)
 
 
@@ -43,10 +45,14 @@ def trims(memo: Memo, mesh: str) -> bool:
     return spec.routing.auto_reachable and spec.mtls.backend is not None
 
 
-def reachable_services(memo: Memo, mesh: str, callers: Iterable[Uris]) -> frozenset[ResourceKey]:
-    """The services that at least one of these identities may call."""
-    identities = tuple(callers)
-    uris = frozenset().union(*identities)
+def reachable_services(memo: Memo, mesh: str, callers: Iterable[Uris]) -> Keys:
+    """The services that at least one of these identities may call; asked once for all replicas."""
+    return memo.ask(REACHABLE, (mesh, tuple(callers)))
+
+
+def _reachable(memo: Memo, asked: tuple[str, tuple[Uris, ...]]) -> Keys:
+    mesh, identities = asked
+    uris: Uris = frozenset().union(*identities)
     found = memo.read(CALLABLE, (mesh, None)).union(*(memo.read(CALLABLE, (mesh, uri)) for uri in sorted(uris)))
     return frozenset(service for service in found if _is_callable(memo, service, (uris, *identities)))
 
@@ -81,11 +87,15 @@ def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
     if memo.ask(SERVICE_RESOURCE, service) is None:
         return ()
     found = {
-        memo.ask(PERMISSION, (service.mesh, incoming(memo.ask(SELECTED, member.dataplane), PERMISSIONS, member.section)))
+        memo.ask(PERMISSION, (service.mesh, _permissions(memo, member)))
         for member in memo.ask(MEMBERS, Port(service, ""))
     }
     found.add(_widened(memo, service))
     return tuple(sorted(found, key=repr))
+
+
+def _permissions(memo: Memo, member: Member) -> tuple[ResourceKey, ...]:
+    return incoming(memo.ask(SELECTED, member.dataplane), PERMISSIONS, member.section)
 
 
 def _widened(memo: Memo, service: ResourceKey) -> Permission:
@@ -117,4 +127,5 @@ def _graph_tags(memo: Memo, key: ResourceKey) -> Mapping[str, str]:
     return {SERVICE: key.name}
 
 
+REACHABLE: Final[Query[tuple[str, tuple[Uris, ...]], Keys]] = Query("reachable", _reachable)
 ADMISSIONS: Final[Query[ResourceKey, tuple[Permission, ...]]] = Query("admissions", _admissions)

@@ -1,4 +1,4 @@
-"""Everything one proxy must do: its inbounds, its outbounds, whom it may reach, with the confs that hold for each call."""
+"""Everything one proxy must do: its inbounds, its outbounds, whom it may reach, and the confs that hold for a call."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
@@ -24,16 +24,18 @@ from compiler.mesh.routing import Routing, Socket, confs, outbounds, resolve_ref
 from compiler.mesh.selection import (
     INCOMING_CONF,
     KINDS,
+    MESH_CONF,
     PERMISSION,
     PERMISSIONS,
     SELECTED,
     SOURCE_CONFS,
-    Incoming,
+    Held,
     Selected,
     incoming,
     outgoing,
 )
 from compiler.mesh.services import (
+    OFFERED,
     SERVICE_KEYS,
     SERVICE_RESOURCE,
     Port,
@@ -58,6 +60,7 @@ from compiler.resources.model import Inbound as WrittenInbound
 _SERVICELESS: Final = 49151
 """The reserved port of a Kubernetes pod without a service (kuma-core §2.2)."""
 _LEGACY_BLOCK: Final = 240
+_FOLDER_LENGTH: Final = 200
 
 
 def _proxy(memo: Memo, key: ResourceKey) -> Proxy | None:
@@ -83,7 +86,7 @@ def _proxy(memo: Memo, key: ResourceKey) -> Proxy | None:
         inbounds=tuple(_inbounds(memo, resource, tls, selected)),
         outbounds=calls,
         upstreams=_upstreams(memo, calls, selected),
-        transparent=_transparent(networking.transparent_proxying, mesh),
+        transparent=_transparent(memo, networking.transparent_proxying, mesh, selected),
     )
 
 
@@ -91,7 +94,13 @@ def workload(resource: Resource) -> str:
     """The folder of a proxy's snapshot: its workload label, else the service of its first inbound, else its name."""
     tag_sets = cast(Dataplane, resource.spec).tag_sets
     first = tag_sets[0].get(SERVICE, "") if tag_sets else ""
-    return resource.labels.get(WORKLOAD) or first or resource.key.name
+    named = resource.labels.get(WORKLOAD) or first
+    return named if _is_folder(named) else resource.key.name
+
+
+def _is_folder(name: str) -> bool:
+    """A tag may be `..` or longer than a file system takes; Git refuses a tree with such a name."""
+    return 0 < len(name) <= _FOLDER_LENGTH and not name.startswith(".")
 
 
 def identities(resource: Resource) -> tuple[str, ...]:
@@ -103,8 +112,8 @@ def identities(resource: Resource) -> tuple[str, ...]:
 
 
 def _callers(resource: Resource) -> Iterator[frozenset[str]]:
-    """What each of its tag sets shows by itself (kuma-core §6.3)."""
-    for tags in cast(Dataplane, resource.spec).tag_sets:
+    """What each of its tag sets shows by itself (kuma-core §6.3); a client without inbounds shows its workload."""
+    for tags in cast(Dataplane, resource.spec).tag_sets or ({},):
         uris = {f"kuma://{key}/{value}" for key, value in tags.items()}
         yield frozenset(uris | {f"spiffe://{resource.key.mesh}/{service_name(resource, tags)}"})
 
@@ -142,7 +151,7 @@ def _inbound(
 
 def _incoming_confs(memo: Memo, selected: Sequence[Selected], section: str) -> Confs:
     return tuple(
-        memo.ask(INCOMING_CONF, Incoming(kind.type, incoming(selected, kind.type, section)))
+        memo.ask(INCOMING_CONF, Held(kind.type, incoming(selected, kind.type, section)))
         for kind in memo.read(KINDS, None)
         if kind.inbounds in {Inbounds.WHOLE, Inbounds.BY_SOURCE}
     )
@@ -153,7 +162,7 @@ def _source_rules(memo: Memo, selected: Sequence[Selected], section: str) -> tup
     found: tuple[SourceRule, ...] = ()
     for kind in memo.read(KINDS, None):
         if kind.inbounds is Inbounds.BY_SOURCE:
-            found += memo.ask(SOURCE_CONFS, Incoming(kind.type, incoming(selected, kind.type, section)))
+            found += memo.ask(SOURCE_CONFS, Held(kind.type, incoming(selected, kind.type, section)))
     return found
 
 
@@ -211,7 +220,8 @@ def _reachable_names(memo: Memo, resource: Resource, proxying: TransparentProxyi
     if proxying.reachable_services is not None:
         return sorted(set(proxying.reachable_services))
     if trims(memo, mesh):
-        return sorted(key.name for key in reachable_services(memo, mesh, _callers(resource)))
+        reachable = reachable_services(memo, mesh, _callers(resource))
+        return sorted(key.name for key in reachable if memo.ask(OFFERED, key))
     return sorted(memo.read(NAMES, mesh))
 
 
@@ -274,7 +284,9 @@ def destination_port(destination: Destination) -> Port:
     return Port(destination.service, destination.section, destination.subset)
 
 
-def _transparent(proxying: TransparentProxying | None, mesh: Mesh) -> Transparent | None:
+def _transparent(
+    memo: Memo, proxying: TransparentProxying | None, mesh: Mesh, selected: Sequence[Selected]
+) -> Transparent | None:
     if proxying is None:
         return None
     return Transparent(
@@ -282,6 +294,11 @@ def _transparent(proxying: TransparentProxying | None, mesh: Mesh) -> Transparen
         outbound_port=proxying.redirect_port_outbound,
         ipv6=proxying.ip_family_mode != "IPv4",
         passthrough=mesh.networking.outbound.passthrough,
+        confs=tuple(
+            memo.ask(MESH_CONF, Held(kind.type, outgoing(selected, kind.type)))
+            for kind in memo.read(KINDS, None)
+            if kind.outbound
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a proxy's calls go: references to destinations, outbounds, and the routes of HTTP ones (kuma-core §5.1, §7.5)."""
+"""Where a proxy's calls go: references, destinations, outbounds, the routes of HTTP ones (kuma-core §5.1, §7.5)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from compiler.memo import Memo, Query
 from compiler.mesh.graph import RESOURCE
 from compiler.mesh.match import has_labels
+from compiler.mesh.merge import RouteRule
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.proxy import Confs, Destination, HttpRoute, Outbound, Value
-from compiler.mesh.merge import RouteRule
 from compiler.mesh.rules import outbound_routes, route_conf
 from compiler.mesh.selection import ITEMS, KINDS, OUTGOING_CONF, Place, Policies, Selected, apply, outgoing
 from compiler.mesh.services import (
@@ -58,6 +58,20 @@ def resolve_reference(memo: Memo, reference: BackendReference, mesh: str, namesp
     return tuple(port for service in found for port in _ports(service, reference.port))
 
 
+def backend_port(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Port | None:
+    """The one place that a reference sends requests to; None where there is none, or no telling which.
+
+    Without a port a service that only Dataplanes offer is meant as a whole, and a written one by its only port.
+    """
+    ports = resolve_reference(memo, reference, mesh, namespace)
+    if not ports:
+        return None
+    first = ports[0].service
+    if reference.kind == "MeshService" and reference.port is None and memo.read(RESOURCE, first) is None:
+        return Port(first, "")
+    return ports[0] if sum(port.service == first for port in ports) == 1 else None
+
+
 def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Iterator[Resource | None]:
     if reference.kind != "MeshService":
         return
@@ -65,11 +79,18 @@ def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: s
         services = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, mesh))
         yield from (service for service in services if service is not None and has_labels(service, reference.labels))
         return
+    yield _by_name(memo, reference, mesh, reference.namespace or namespace)
+
+
+def _by_name(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Resource | None:
+    """A service that only Dataplanes offer is in no namespace: its name is a tag, the same for the whole mesh."""
     direct = memo.ask(SERVICE_RESOURCE, service_key(mesh, reference.name))
-    if direct is not None and direct.namespace == (reference.namespace or namespace):
-        yield direct
-        return
-    yield memo.ask(SERVICE_RESOURCE, service_key(mesh, f"{reference.name}.{reference.namespace or namespace}"))
+    if direct is not None and direct.namespace == namespace:
+        return direct
+    found = memo.ask(SERVICE_RESOURCE, service_key(mesh, f"{reference.name}.{namespace}"))
+    if found is None and direct is not None and not reference.namespace:
+        return direct if memo.read(RESOURCE, direct.key) is None else None
+    return found
 
 
 def _ports(service: Resource, number: int | None) -> Iterator[Port]:
@@ -141,8 +162,8 @@ def _shape(
     def find(reference: BackendReference, origin: Origin) -> Destination | None:
         policy = memo.read(RESOURCE, origin.policy)
         namespace = policy.namespace if policy is not None else ""
-        ports = resolve_reference(memo, reference, destination.mesh, namespace)
-        found = memo.ask(DESTINATION, ports[0]) if ports else None
+        port = backend_port(memo, reference, destination.mesh, namespace)
+        found = memo.ask(DESTINATION, port) if port is not None else None
         return found if found is not None and found.protocol in HTTP else None
 
     if kind.shape_routes is None:

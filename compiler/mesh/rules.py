@@ -73,6 +73,17 @@ def refers(
     return Level.SECTION if named == section else None
 
 
+def meant_names(target: TargetRef) -> frozenset[str] | None:
+    """Names of which every destination that a `to` reference means has one; None where any name will do.
+
+    A necessary condition, for an index: `refers` decides.
+    """
+    if target.kind == "Mesh" or target.labels or not target.name:
+        return None
+    parsed = _SERVICE_TAG.fullmatch(target.name)
+    return frozenset({target.name} if parsed is None else {target.name, parsed[1]})
+
+
 def outbound_conf(items: Sequence[Item], destination: Resource, section: str = "", service: str = "") -> Merged | None:
     """What holds for calls to one port of a destination.
 
@@ -101,7 +112,7 @@ def mesh_conf(items: Sequence[Item]) -> Merged | None:
     return merge_items([item for item in items if item.target.kind == "Mesh"])
 
 
-def route_conf(  # noqa: PLR0917  # the destination is named as in outbound_conf
+def route_conf(  # the destination is named as in outbound_conf
     items: Sequence[Item],
     routes: Sequence[Resource],
     rule_section: str,

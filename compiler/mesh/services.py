@@ -1,7 +1,8 @@
-"""Services: the ones written as MeshService and the ones that Dataplanes offer; their ports, endpoints and identities."""
+"""Services, written as MeshService or offered by Dataplanes: their ports, endpoints and identities."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, cast
 
 from compiler.memo import Memo, Query
@@ -68,7 +69,7 @@ def _service(memo: Memo, key: ResourceKey) -> Resource | None:
 
 
 def _generate(memo: Memo, key: ResourceKey) -> Resource | None:
-    """Ports are those of the first Dataplane by name that has each (kuma-core §2.5)."""
+    """Of the Dataplanes that have a port, or a name of one, the first by name decides (kuma-core §2.5)."""
     ports: dict[str, ServicePort] = {}
     offered = False
     for resource in _offering(memo, key):
@@ -78,7 +79,8 @@ def _generate(memo: Memo, key: ResourceKey) -> Resource | None:
                 port = ServicePort(
                     port=inbound.port, name=inbound.name, target_port=inbound.port, app_protocol=inbound.spoken
                 )
-                ports.setdefault(port.section, port)
+                if all(one.port != port.port for one in ports.values()):
+                    ports.setdefault(port.section, port)
     if not offered:
         return None
     labels = {MESH: key.mesh, DISPLAY_NAME: key.name, "kuma.io/managed-by": "meshservice-generator"}
@@ -121,8 +123,7 @@ def _selected(memo: Memo, service: Resource, selector: ServiceSelector) -> Itera
         case ServiceSelector(dataplane_labels=LabelSelector(match_labels=labels)):
             found = carriers(memo, mesh, labels, "label:")
         case ServiceSelector(dataplane_ref=reference) if reference is not None:
-            one = read_proxy(memo, ResourceKey("Dataplane", mesh, reference.name))
-            found = (one,) if one is not None else ()
+            found = _named(memo, service, reference.name)
         case _:
             found = _offering(memo, service.key)
     return (
@@ -130,6 +131,13 @@ def _selected(memo: Memo, service: Resource, selector: ServiceSelector) -> Itera
         for resource in found
         if memo.ask(ZONE_ENABLED, resource.zone) and service.zone in {"", resource.zone}
     )
+
+
+def _named(memo: Memo, service: Resource, name: str) -> Iterator[Resource]:
+    """By its name in the mesh, or by the one that it has in the service's namespace."""
+    keys = (ResourceKey("Dataplane", service.key.mesh, one) for one in (name, f"{name}.{service.namespace}"))
+    found = (read_proxy(memo, key) for key in keys)
+    yield from islice((one for one in found if one is not None), 1)
 
 
 def _serves(resource: Resource, inbound: Inbound, service: Resource, port: Port) -> bool:
@@ -162,8 +170,9 @@ def _endpoints(memo: Memo, port: Port) -> tuple[Endpoint, ...]:
 
 
 def _endpoint(resource: Resource, inbound: Inbound) -> Endpoint:
+    """Where a proxy is advertised, others are sent there, whatever its inbounds bind to (kuma-core §2.2)."""
     networking = cast(Dataplane, resource.spec).networking
-    address = inbound.address or networking.advertised_address or networking.address
+    address = networking.advertised_address or inbound.address or networking.address
     tags = inbound.tags or {
         PROTOCOL: inbound.spoken,
         **{key: value for key, value in resource.labels.items() if key != DISPLAY_NAME},
@@ -192,7 +201,8 @@ def _protocol(memo: Memo, port: Port) -> str:
     if port.section:
         return next((one.app_protocol.lower() for one in ports if one.section == port.section), "tcp")
     stacks = [_STACKS.get(one.app_protocol.lower(), ("tcp",)) for one in ports]
-    return next((protocol for protocol in stacks[0] if all(protocol in stack for stack in stacks)), "tcp") if stacks else "tcp"
+    shared = (protocol for protocol in (stacks or [()])[0] if all(protocol in stack for stack in stacks))
+    return next(shared, "tcp")
 
 
 def _destination(memo: Memo, port: Port) -> Destination | None:
@@ -244,6 +254,10 @@ def _inbounds(resource: Resource) -> tuple[Inbound, ...]:
 
 
 SERVICE_RESOURCE: Final[Query[ResourceKey, Resource | None]] = Query("service", _service)
+OFFERED: Final[Query[ResourceKey, bool]] = Query(
+    "offered", lambda memo, key: bool(memo.read(SERVICE_NAMES, (key.mesh, key.name)))
+)
+"""Whether Dataplanes offer the service by its tag or workload, so that it is one of 2.x."""
 SERVICE_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("services", _names)
 MEMBERS: Final[Query[Port, tuple[Member, ...]]] = Query("members", _members)
 ENDPOINTS: Final[Query[Port, tuple[Endpoint, ...]]] = Query("endpoints", _endpoints)

@@ -7,6 +7,7 @@ from compiler.envoy.resources import ResourceType
 from compiler.mesh.proxy import SHARED
 from compiler.snapshot.canonical import Rendered
 
+
 @dataclass(frozen=True, slots=True, order=True)
 class NodeId:
     """Where a proxy stands in the tree of snapshots."""

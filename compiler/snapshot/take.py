@@ -159,8 +159,8 @@ def _upstream(memo: Memo, upstream: Upstream) -> Part:
     return _part(upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
 
 
-def _transparent(_: Memo, transparent: Transparent) -> Part:
-    return _part(transparent_resources(transparent), ())
+def _transparent(memo: Memo, transparent: Transparent) -> Part:
+    return _part(transparent_resources(transparent, memo.read(HOOKS, None)), _origins(transparent.confs))
 
 
 def _assignment(memo: Memo, wanted: Assignment) -> Part:

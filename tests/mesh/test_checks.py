@@ -116,3 +116,63 @@ def test_two_services_with_one_virtual_address_are_named() -> None:
 def test_an_outbound_on_an_inbounds_address_is_refused() -> None:
     clash = (WEB % "backend").replace("{port: 10001,", "{address: 10.0.0.2, port: 80,")
     assert "port-conflict" in codes(compile_texts(MESH, BACKEND, clash))
+
+
+def test_an_address_in_another_spelling_is_the_same_address() -> None:
+    web = (WEB % "backend").replace("address: 10.0.0.2", "address: 'fd00::2'")
+    clash = web.replace("{port: 10001,", "{address: 'FD00:0::2', port: 80,")
+    assert codes(compile_texts(MESH, BACKEND, clash)) == ["port-conflict"]
+
+
+@pytest.mark.parametrize(("address", "advertised"), [("backend.internal", "10.0.0.9"), ("10.0.0.9", "backend.internal")])
+def test_both_where_a_proxy_listens_and_where_it_is_advertised_are_ip_addresses(address: str, advertised: str) -> None:
+    fields = f"address: {address}\n  advertisedAddress: {advertised}"
+    assert codes(compile_texts(MESH, BACKEND.replace("address: 10.0.0.1", fields))) == ["host-address"]
+
+
+@pytest.mark.parametrize("other", ["{port: 80, address: 10.0.0.9}", "{port: 81, name: '80'}"])
+def test_two_inbounds_of_one_section_are_refused(other: str) -> None:
+    """They would be one listener, and the first would be lost."""
+    backend = BACKEND.replace("inbound: [{port: 80,", f"inbound: [{other}, {{port: 80,")
+    checked = compile_texts(MESH, backend)
+    assert codes(checked) == ["duplicate-name"]
+    assert checked.diagnostics[0].path == "/networking/inbound/1"
+
+
+def test_two_services_with_one_identifier_are_refused() -> None:
+    """They would be one cluster, and calls to the one would reach the other."""
+    written = """
+type: MeshService
+mesh: default
+name: %s
+labels: {kuma.io/display-name: orders}
+spec: {selector: {dataplaneLabels: {matchLabels: {app: %s}}}, ports: [{port: 80}]}
+"""
+    checked = compile_texts(MESH, BACKEND, WEB % "backend", written % ("one", "backend"), written % ("two", "web"))
+    assert codes(checked) == ["duplicate-name"]
+    assert "'one' and 'two'" in checked.diagnostics[0].message
+
+
+def test_what_is_wrong_in_a_template_is_said_once() -> None:
+    replicas = """
+type: DataplaneSet
+mesh: default
+name: web
+spec:
+  template: {networking: {outbound: [{port: 9, tags: {kuma.io/service: nobody}}]}}
+  instances: [{name: a, address: 10.0.0.5}, {name: b, address: 10.0.0.6}]
+"""
+    assert codes(compile_texts(MESH, replicas)) == ["dangling-ref"]
+
+
+def test_a_new_proxy_does_not_have_every_policy_looked_at_again() -> None:
+    from compiler.pipeline import Compiler
+    from tests.trees import SCHEMAS
+
+    compiler = Compiler(SCHEMAS)
+    first = [BACKEND.replace("backend-1", f"backend-{n}").replace("10.0.0.1", f"10.0.1.{n}") for n in range(1, 10)]
+    policies = [timeout("{kind: Mesh}").replace("name: slow", f"name: slow-{number}") for number in range(5)]
+    compile_texts(MESH, *policies, *first, compiler=compiler)
+    before = compiler.memo.computed["findings"]
+    compile_texts(MESH, *policies, *first, WEB % "backend", compiler=compiler)
+    assert compiler.memo.computed["findings"] - before == 1 + 1  # the new proxy, and the Mesh that has one service more

@@ -234,3 +234,47 @@ def test_the_corpus_agrees(case: str) -> None:
         reached = {outbound.destination.service.name for outbound in proxy.outbounds}
         assert set(expected["expect"]["must"].get(service, ())) <= reached
         assert not set(expected["expect"]["must_not"].get(service, ())) & reached
+
+
+def test_a_client_without_inbounds_reaches_what_its_workload_may_call() -> None:
+    client = """
+type: Dataplane
+mesh: default
+name: client-1
+labels: {kuma.io/workload: client}
+networking:
+  address: 10.0.0.9
+  transparentProxying: {redirectPortInbound: 15006, redirectPortOutbound: 15001}
+"""
+    rules = """
+type: MeshTrafficPermission
+mesh: default
+name: b
+spec:
+  targetRef: {kind: Dataplane, labels: {app: b}}
+  rules: [{default: {allow: [{spiffeID: {type: Exact, value: spiffe://default/client}}]}}]
+"""
+    proxies = [dataplane(service, number) for number, service in enumerate(SERVICES, 1)]
+    assert calls(mesh(), *proxies, client, rules, services=["client"]) == {"client>b"}
+
+
+def test_a_service_that_no_dataplane_offers_has_no_legacy_address_though_it_may_be_called() -> None:
+    written = """
+type: MeshService
+mesh: default
+name: w
+spec: {selector: {dataplaneTags: {kuma.io/service: b}}, ports: [{port: 80, appProtocol: http}]}
+"""
+    proxies = [dataplane(service, number) for number, service in enumerate(SERVICES, 1)]
+    everyone = permission("p", MESH_REF, (MESH_REF, "Allow"))
+    assert calls(mesh("Disabled"), *proxies, written, everyone) == ALL
+    assert calls(mesh("Exclusive"), *proxies, written, everyone) == ALL | {f"{service}>w" for service in SERVICES}
+
+
+def test_admissions_of_services_that_are_gone_are_forgotten() -> None:
+    compiler = Compiler(SCHEMAS)
+    sizes = set()
+    for number in range(1, 6):
+        calls(mesh(), dataplane("a", 1), dataplane(f"s{number}", 2), services=["a"], compiler=compiler)
+        sizes.add(compiler.memo.size)
+    assert len(sizes) == 1

@@ -1,0 +1,259 @@
+"""Small meshes that meet themselves often, and edits of them, for properties of the whole compiler."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.schematic import part
+
+Document = Mapping[str, Any]
+Repository = Mapping[str, Document]
+"""Documents by the name of their file."""
+
+SERVICES = ("web", "api", "db")
+_ZONES = ("", "east", "west")
+_PROTOCOLS = ("http", "grpc", "tcp")
+_services = st.sampled_from(SERVICES)
+
+
+def _only(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Fields that are None are left out."""
+    drawn = st.fixed_dictionaries(fields)
+    return drawn.map(lambda found: {name: one for name, one in found.items() if one is not None})
+
+
+_references = st.builds(
+    lambda name, port: {"kind": "MeshService", "name": name, **({"port": port} if port else {})},
+    _services,
+    st.sampled_from([None, 80, 81]),
+)
+_outbounds = st.lists(
+    st.builds(lambda name: {"tags": {"kuma.io/service": name}}, _services)
+    | st.builds(lambda name: {"backendRef": {"kind": "MeshService", "name": name, "port": 80}}, _services),
+    max_size=2,
+).map(lambda found: [{"port": 1001 + index, **one} for index, one in enumerate(found)])
+_transparent = _only(
+    redirectPortInbound=st.just(15006),
+    redirectPortOutbound=st.just(15001),
+    ipFamilyMode=st.just("IPv4"),
+    reachableServices=st.none() | st.lists(_services, max_size=2, unique=True),
+    reachableBackends=st.none() | st.builds(lambda refs: {"refs": refs}, st.lists(_references, max_size=2)),
+)
+
+
+def _meshes(name: str) -> st.SearchStrategy[Document]:
+    mtls = st.sampled_from(["STRICT", "PERMISSIVE"]).map(
+        lambda mode: {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin", "mode": mode}]}
+    )
+    return _only(
+        type=st.just("Mesh"),
+        name=st.just(name),
+        mtls=st.none() | mtls,
+        meshServices=st.sampled_from(["Disabled", "Everywhere", "ReachableBackends", "Exclusive"]).map(
+            lambda mode: {"mode": mode}
+        ),
+        routing=st.fixed_dictionaries({"autoReachable": st.booleans(), "localityAwareLoadBalancing": st.booleans()}),
+        networking=st.booleans().map(lambda passed: {"outbound": {"passthrough": passed}}),
+        skipCreatingInitialPolicies=st.sampled_from([[], ["*"], ["MeshTimeout"]]),
+    )
+
+
+def _zones(name: str) -> st.SearchStrategy[Document]:
+    return st.booleans().map(lambda enabled: {"type": "Zone", "name": name, "enabled": enabled})
+
+
+def _inbounds(number: int) -> st.SearchStrategy[list[Document]]:
+    tags = st.builds(
+        lambda service, protocol, version: {
+            "kuma.io/service": service, "kuma.io/protocol": protocol, **({"version": version} if version else {})
+        },
+        _services,
+        st.sampled_from(_PROTOCOLS),
+        st.sampled_from(["", "v1", "v2"]),
+    )
+    tagged = tags.map(lambda found: [{"port": 9000 + number, "tags": found}])
+    spoken = st.sampled_from(_PROTOCOLS)
+    return tagged | spoken.map(lambda protocol: [{"port": 9000 + number, "name": "main", "protocol": protocol}])
+
+
+def _dataplanes(number: int) -> st.SearchStrategy[Document]:
+    sidecar = _only(
+        address=st.just(f"10.0.0.{number + 1}"),
+        inbound=_inbounds(number),
+        outbound=_outbounds,
+        transparentProxying=st.none() | _transparent,
+    )
+    gateway = _only(
+        address=st.just(f"10.0.0.{number + 1}"),
+        gateway=_services.map(lambda name: {"type": "DELEGATED", "tags": {"kuma.io/service": name}}),
+        outbound=_outbounds,
+    )
+    return st.fixed_dictionaries(
+        {
+            "type": st.just("Dataplane"),
+            "mesh": st.sampled_from(["default", "default", "other"]),
+            "name": st.just(f"proxy-{number}"),
+            "labels": _labels(),
+            "networking": sidecar | sidecar | gateway,
+        }
+    )
+
+
+def _labels() -> st.SearchStrategy[Mapping[str, str]]:
+    return st.builds(
+        lambda app, zone, workload: {
+            "app": app,
+            **({"kuma.io/zone": zone} if zone else {}),
+            **({"kuma.io/workload": app} if workload else {}),
+        },
+        _services,
+        st.sampled_from(_ZONES),
+        st.booleans(),
+    )
+
+
+def _sets() -> st.SearchStrategy[Document]:
+    instances = st.lists(st.integers(1, 3), unique=True, min_size=1).map(
+        lambda numbers: {"instances": [{"name": f"many-{one}", "address": f"10.1.0.{one}"} for one in numbers]}
+    )
+    registered = st.just({"registration": {"cidrs": ["10.2.0.0/16"]}})
+    template = _only(inbound=_inbounds(9), outbound=_outbounds)
+    return st.builds(
+        lambda labels, networking, which: {
+            "type": "DataplaneSet", "mesh": "default", "name": "many", "labels": labels,
+            "spec": {"template": {"networking": networking}, **which},
+        },
+        _labels(),
+        template,
+        instances | registered,
+    )
+
+
+def _mesh_services(name: str) -> st.SearchStrategy[Document]:
+    selector = _services.map(lambda app: {"dataplaneLabels": {"matchLabels": {"app": app}}}) | _services.map(
+        lambda service: {"dataplaneTags": {"kuma.io/service": service}}
+    )
+    port = st.sampled_from([9000, 9001, 9009])
+    ports = st.builds(
+        lambda first, second, spoken: [
+            {"port": 80, "name": "first", "targetPort": first, "appProtocol": spoken},
+            {"port": 81, "targetPort": second},
+        ],
+        port | st.just("main"),
+        port,
+        st.sampled_from(_PROTOCOLS),
+    )
+    return st.builds(
+        lambda selector, ports: {
+            "type": "MeshService", "mesh": "default", "name": name, "spec": {"selector": selector, "ports": ports}
+        },
+        selector,
+        ports,
+    )
+
+
+_tops = st.one_of(
+    st.just({"kind": "Mesh"}),
+    st.just({"kind": "Mesh", "proxyTypes": ["Gateway"]}),
+    _services.map(lambda name: {"kind": "MeshService", "name": name}),
+    _services.map(lambda app: {"kind": "Dataplane", "labels": {"app": app}}),
+    st.just({"kind": "MeshSubset", "tags": {"version": "v1"}}),
+)
+_destinations = st.just({"kind": "Mesh"}) | _services.map(lambda name: {"kind": "MeshService", "name": name})
+_routes = st.just({"kind": "MeshHTTPRoute", "name": "route"})
+_callers = st.one_of(
+    st.just({"kind": "Mesh"}),
+    _services.map(lambda name: {"kind": "MeshService", "name": name}),
+    st.just({"kind": "MeshSubset", "tags": {"version": "v2"}}),
+)
+_ids = _services.map(lambda name: {"spiffeID": {"type": "Exact", "value": f"spiffe://default/{name}"}}) | st.just(
+    {"spiffeID": {"type": "Prefix", "value": "spiffe://default/"}}
+)
+_TIMEOUTS = [{"connectionTimeout": "2s"}, {"idleTimeout": "3s"}, {"http": {"requestTimeout": "4s"}}]
+_RETRIES = [{"http": {"numRetries": 2}}, {"tcp": {"maxConnectAttempt": 2}}, {"grpc": {"retryOn": ["Canceled"]}}]
+_LIMITS = [{"connectionLimits": {"maxRequests": 2}}, {"outlierDetection": {"detectors": {"totalFailures": {}}}}]
+_PREFIXES = [{"path": {"type": "PathPrefix", "value": value}} for value in ("/", "/v1")]
+_MATCHES = [*_PREFIXES, {"method": "GET"}]
+
+
+def _entries(targets: st.SearchStrategy[Any], confs: list[Document]) -> st.SearchStrategy[list[Document]]:
+    entry = st.fixed_dictionaries({"targetRef": targets, "default": st.sampled_from(confs)})
+    return st.lists(entry, min_size=1, max_size=2)
+
+
+def _rules() -> st.SearchStrategy[list[Document]]:
+    matches = st.lists(st.sampled_from(_MATCHES), min_size=1, max_size=1)
+    backends = st.lists(_references, min_size=1, max_size=2).map(lambda found: {"backendRefs": found})
+    return st.lists(st.fixed_dictionaries({"matches": matches, "default": st.just({}) | backends}), max_size=2)
+
+
+_SPECS: Mapping[str, st.SearchStrategy[Document]] = {
+    "MeshTimeout": _only(targetRef=_tops, to=_entries(_destinations | _routes, _TIMEOUTS))
+    | _only(targetRef=_tops, **{"from": _entries(st.just({"kind": "Mesh"}), _TIMEOUTS)})
+    | _only(rules=_ids.map(lambda one: [{"matches": [one], "default": {"http": {"requestTimeout": "9s"}}}])),
+    "MeshRetry": _only(targetRef=_tops, to=_entries(_destinations | _routes, _RETRIES)),
+    "MeshCircuitBreaker": _only(targetRef=_tops, to=_entries(_destinations, _LIMITS)),
+    "MeshHTTPRoute": _only(
+        targetRef=_tops,
+        to=st.lists(
+            st.fixed_dictionaries(
+                {"targetRef": _services.map(lambda name: {"kind": "MeshService", "name": name}), "rules": _rules()}
+            ),
+            min_size=1,
+            max_size=1,
+        ),
+    ),
+    "MeshTrafficPermission": _only(
+        targetRef=_tops, **{"from": _entries(_callers, [{"action": "Allow"}, {"action": "Deny"}])}
+    )
+    | _only(rules=st.lists(_ids, min_size=1, max_size=2).map(lambda ids: [{"default": {"allow": ids}}])),
+}
+_POLICY_NAMES = {"MeshHTTPRoute": ("route", "other-route")}
+
+
+def _policies(kind: str, name: str) -> st.SearchStrategy[Document]:
+    return st.builds(
+        lambda spec, labels: {"type": kind, "mesh": "default", "name": name, "labels": labels, "spec": spec},
+        _SPECS[kind],
+        st.sampled_from([{}, {}, {"kuma.io/effect": "shadow"}]),
+    )
+
+
+DOCUMENTS: Mapping[str, st.SearchStrategy[Document]] = {
+    "mesh": _meshes("default"),
+    "mesh-other": _meshes("other"),
+    **{f"zone-{name}": _zones(name) for name in _ZONES if name},
+    **{f"proxy-{number}": _dataplanes(number) for number in range(4)},
+    "many": _sets(),
+    **{f"service-{name}": _mesh_services(name) for name in SERVICES[:2]},
+    **{f"{kind}-{name}": _policies(kind, name) for kind in _SPECS for name in _POLICY_NAMES.get(kind, ("a", "b"))},
+}
+"""What may stand in each file."""
+
+
+def repositories() -> st.SearchStrategy[Repository]:
+    return st.fixed_dictionaries(
+        {name: DOCUMENTS[name] for name in ("mesh", "proxy-0", "proxy-1")},
+        optional={name: one for name, one in DOCUMENTS.items() if name not in {"mesh", "proxy-0", "proxy-1"}},
+    )
+
+
+@st.composite
+def edits(draw: st.DrawFn, before: Repository) -> Repository:
+    """One file added or changed, removed, called something else, or the name inside it changed."""
+    kind = draw(st.sampled_from(["write", "write", "write", "remove", "move", "rename"]))
+    name = draw(st.sampled_from(sorted(DOCUMENTS if kind == "write" else before)))
+    if kind == "write":
+        return {**before, name: draw(DOCUMENTS[name])}
+    rest = {other: document for other, document in before.items() if other != name}
+    if kind == "remove":
+        return rest
+    if kind == "move":
+        return {**rest, f"moved/{name.removeprefix('moved/')}": before[name]}
+    return {**rest, name: {**before[name], "name": f"{before[name]['name']}-new"}}
+
+
+def arbitrary(kind: str) -> st.SearchStrategy[Document]:
+    """Whatever the schema of a kind accepts."""
+    return part(kind, "universal")
