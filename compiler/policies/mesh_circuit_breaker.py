@@ -12,6 +12,9 @@ from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration, Percentage
 
+_LARGEST: Final = 2**32 - 1
+"""What the field for a factor holds; millions of deviations are never reached anyway."""
+
 
 class ConnectionLimits(Spec, frozen=True):
     """Of one proxy; what is unset is Envoy's default (1024, 1024, 1024, 3)."""
@@ -108,25 +111,28 @@ def _set_consecutive(detectors: Detectors, detection: OutlierDetectionMessage) -
 
 
 def _set_success_rate(conf: SuccessRate | None, detection: OutlierDetectionMessage) -> None:
-    detection.enforcing_success_rate.value = 100 if conf is not None else 0
+    """Of local errors apart where they are split, for then Envoy has that on by default too."""
+    enforcing = 100 if conf is not None else 0
+    detection.enforcing_success_rate.value = enforcing
+    if detection.split_external_local_origin_errors:
+        detection.enforcing_local_origin_success_rate.value = enforcing
     if conf is None:
         return
-    if detection.split_external_local_origin_errors:
-        detection.enforcing_local_origin_success_rate.value = 100
     if conf.minimum_hosts is not None:
         detection.success_rate_minimum_hosts.value = conf.minimum_hosts
     if conf.request_volume is not None:
         detection.success_rate_request_volume.value = conf.request_volume
     if conf.standard_deviation_factor is not None:
-        detection.success_rate_stdev_factor.value = round(conf.standard_deviation_factor * 1000)
+        detection.success_rate_stdev_factor.value = min(round(conf.standard_deviation_factor * 1000), _LARGEST)
 
 
 def _set_failure_percentage(conf: FailurePercentage | None, detection: OutlierDetectionMessage) -> None:
-    detection.enforcing_failure_percentage.value = 100 if conf is not None else 0
+    enforcing = 100 if conf is not None else 0
+    detection.enforcing_failure_percentage.value = enforcing
+    if detection.split_external_local_origin_errors:
+        detection.enforcing_failure_percentage_local_origin.value = enforcing
     if conf is None:
         return
-    if detection.split_external_local_origin_errors:
-        detection.enforcing_failure_percentage_local_origin.value = 100
     if conf.minimum_hosts is not None:
         detection.failure_percentage_minimum_hosts.value = conf.minimum_hosts
     if conf.request_volume is not None:

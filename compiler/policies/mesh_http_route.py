@@ -175,26 +175,15 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
 
 
 def _check_rule(rule: Conf, pointer: str) -> Iterator[Finding]:
-    filters = (rule.get("default") or {}).get("filters") or ()
-    kinds = [one["type"] for one in filters]
+    """A redirected request goes nowhere, so that nothing else becomes of it (kuma-policies §8, defect 4)."""
+    kinds = [one["type"] for one in (rule.get("default") or {}).get("filters") or ()]
     for index, kind in enumerate(kinds):
-        if kind in {"URLRewrite", "RequestMirror"} and "RequestRedirect" in kinds:
-            message = f"{kind} has no meaning beside RequestRedirect: a redirected request goes nowhere"
-            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message, "keep one of them")
-        if kind in {"RequestRedirect", "URLRewrite"} and kinds.index(kind) != index:
-            message = f"{kind} stands twice in one rule"
-            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message, "keep one of them")
-    yield from _check_prefixes(rule, filters, pointer)
-
-
-def _check_prefixes(rule: Conf, filters: Sequence[Conf], pointer: str) -> Iterator[Finding]:
-    """There is no prefix to replace where a match is by another kind of path."""
-    paths = [(match.get("path") or {}).get("type", "PathPrefix") for match in rule.get("matches") or ()]
-    for index, one in enumerate(filters):
-        conf = one.get("urlRewrite") or one.get("requestRedirect") or {}
-        if (conf.get("path") or {}).get("type") == "ReplacePrefixMatch" and any(kind != "PathPrefix" for kind in paths):
-            message = "ReplacePrefixMatch needs every match of its rule to be by PathPrefix"
-            yield Finding(f"{pointer}/default/filters/{index}", EXCLUSIVE_FIELDS, message)
+        at = f"{pointer}/default/filters/{index}/type"
+        if kind in {"URLRewrite", "RequestMirror"} and "RequestRedirect" in kinds[index:]:
+            message = f"{kind} before RequestRedirect never runs: a redirected request goes nowhere"
+            yield Finding(at, EXCLUSIVE_FIELDS, message, "take one of them out")
+        if kind in {"RequestRedirect", "URLRewrite"} and kind in kinds[:index]:
+            yield Finding(at, EXCLUSIVE_FIELDS, f"{kind} stands twice in one rule", "keep one of them")
 
 
 POLICY: Final = Policy(

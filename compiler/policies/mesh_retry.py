@@ -18,8 +18,6 @@ from compiler.envoy.policy import Hooks, Policy
 from compiler.envoy.routes import header_matcher
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.proxy import HeaderMatch
-from compiler.resources.findings import BAD_VALUE, Finding
-from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration
@@ -27,6 +25,8 @@ from compiler.resources.values import Duration
 _BASE_INTERVAL: Final = Duration(25 * 10**6)
 """Envoy refuses a back-off without one; Kuma's is 25ms (kuma-policies §8, defect 7)."""
 _MAX_RATE_LIMITED: Final = Duration(300 * 10**9)
+_LARGEST: Final = 2**31 - 1
+"""What the field for a number of attempts holds; so many are never made."""
 _HTTP_DEFAULT: Final = "gateway-error,connect-failure,refused-stream"
 _GRPC_DEFAULT: Final = (
     "cancelled,connect-failure,gateway-error,refused-stream,reset,resource-exhausted,unavailable"
@@ -48,7 +48,7 @@ _GRPC_TOKENS: Final = {
     "resourceexhausted": "resource-exhausted",
     "unavailable": "unavailable",
 }
-"""Envoy's words; it ignores those that it does not know (kuma-policies §8, defect 6)."""
+"""Envoy's words; it ignores others in silence, so the schema knows all of Kuma's (kuma-policies §8, defect 6)."""
 _METHOD: Final = "httpmethod"
 _FORMATS: Final = {
     "Seconds": RetryPolicy.ResetHeaderFormat.SECONDS,
@@ -85,6 +85,10 @@ class HostSelection(Spec, frozen=True):
     predicate: str
     tags: dict[str, str] = field(default_factory=dict)
     update_frequency: int = 2
+
+    def __hash__(self) -> int:
+        """Confs are remembered by their values; the one of a mapping does not hash by itself."""
+        return hash((self.predicate, tuple(sorted(self.tags.items())), self.update_frequency))
 
 
 class GrpcRetry(Spec, frozen=True):
@@ -167,7 +171,7 @@ def _set_hosts(selection: HostSelection, policy: RetryPolicy) -> None:
             predicate.typed_config.CopyFrom(pack(omitted))
         case "OmitPreviousPriorities":
             policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
-            previous = PreviousPrioritiesConfig(update_frequency=selection.update_frequency)
+            previous = PreviousPrioritiesConfig(update_frequency=min(selection.update_frequency, _LARGEST))
             policy.retry_priority.typed_config.CopyFrom(pack(previous))
 
 
@@ -183,22 +187,6 @@ def _matchers(headers: Sequence[Header]) -> Iterator[Any]:
     return (header_matcher(HeaderMatch(header.name, header.type, header.value)) for header in headers)
 
 
-def check(policy: PolicySpec) -> Iterator[Finding]:
-    """Envoy ignores words that it does not know, so they are refused here."""
-    for index, item in enumerate(policy.to):
-        for protocol, known in (("http", _HTTP_TOKENS), ("grpc", _GRPC_TOKENS)):
-            for place, word in enumerate(((item.default or {}).get(protocol) or {}).get("retryOn") or ()):
-                if not _is_known(str(word), known, http=protocol == "http"):
-                    pointer = f"/to/{index}/default/{protocol}/retryOn/{place}"
-                    yield Finding(pointer, BAD_VALUE, f"{word!r} is nothing that can be retried on for {protocol}")
-
-
-def _is_known(word: str, known: dict[str, str], *, http: bool) -> bool:
-    if word.lower() in known:
-        return True
-    return http and (word.lower().startswith(_METHOD) or (word.isdigit() and 100 <= int(word) <= 599))
-
-
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshRetry",
@@ -206,10 +194,11 @@ POLICY: Final = Policy(
         targets=TargetMatrix(
             top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "Dataplane"}),
             to=frozenset({"Mesh", "MeshService", "MeshHTTPRoute"}),
+            to_under={"MeshHTTPRoute": frozenset({"Mesh"})},
+            system_only=frozenset({"MeshHTTPRoute"}),
         ),
         outbound=True,
         routes=True,
-        check=check,
     ),
     Hooks(route=set_retries, tcp=set_connect_attempts),
 )

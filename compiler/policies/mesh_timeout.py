@@ -14,7 +14,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from compiler.envoy.common import set_duration
 from compiler.envoy.policy import Hooks, Policy
 from compiler.mesh.policy import Inbounds, PolicyKind
-from compiler.resources.findings import BAD_VALUE, Finding
+from compiler.resources.findings import NO_EFFECT, Finding
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
@@ -55,7 +55,7 @@ def set_connection_timeouts(conf: Timeout, options: HttpProtocolOptions) -> None
     set_duration(common.max_connection_duration, conf.http.max_connection_duration)
 
 
-def set_request_timeout(conf: Timeout, route: RouteAction, protocol: str) -> None:
+def set_request_timeout(conf: Timeout, route: RouteAction, _protocol: str) -> None:
     """Of the route that was taken, so that a change bites on open connections."""
     set_duration(route.timeout, conf.http.request_timeout)
     set_duration(route.idle_timeout, conf.http.stream_idle_timeout)
@@ -72,18 +72,12 @@ def set_tcp_idle_timeout(conf: Timeout, proxy: TcpProxy) -> None:
 
 
 def check(policy: PolicySpec) -> Iterator[Finding]:
-    """A rule for some callers is a route: it can set what routes have, and nothing of a connection."""
+    """An SNI tells services apart at a zone's egress; a sidecar has one service behind each port."""
     for index, rule in enumerate(policy.rules):
-        http = (rule.default or {}).get("http") or {}
-        beyond = sorted(({*(rule.default or {})} - {"http"}) | ({*http} - {"requestTimeout", "streamIdleTimeout"}))
-        if any("spiffeID" in match for match in rule.matches) and beyond:
-            pointer = f"/rules/{index}/default"
-            yield Finding(
-                pointer,
-                BAD_VALUE,
-                f"a rule with spiffeID cannot set {', '.join(beyond)}",
-                "only http.requestTimeout and http.streamIdleTimeout can differ by caller",
-            )
+        for place, match in enumerate(rule.matches):
+            if "sni" in match:
+                message = "no caller of a sidecar is told apart by SNI: the match changes nothing"
+                yield Finding(f"/rules/{index}/matches/{place}/sni", NO_EFFECT, message, "name callers by spiffeID")
 
 
 POLICY: Final = Policy(
@@ -93,6 +87,8 @@ POLICY: Final = Policy(
         targets=TargetMatrix(
             top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "Dataplane"}),
             to=frozenset({"Mesh", "MeshService", "MeshHTTPRoute"}),
+            to_under={"MeshHTTPRoute": frozenset({"Mesh"})},
+            system_only=frozenset({"MeshHTTPRoute"}),
             from_=frozenset({"Mesh"}),
             rules=True,
         ),
