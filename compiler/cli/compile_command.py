@@ -14,8 +14,9 @@ def compile_(
     out: Annotated[Path | None, typer.Option(help="Write the snapshots into this folder, new or empty.")] = None,
 ) -> int:
     """Compile a mesh repository; the digest is the last line on stdout."""
-    from compiler.cli.findings import Output, show
-    from compiler.cli.sources import open_tree
+    from compiler.cli.findings import show
+    from compiler.cli.output import Output
+    from compiler.cli.sources import open_tree, require_mesh
     from compiler.cli.writing import write_generation
     from compiler.diagnostics import sort_diagnostics
     from compiler.pipeline import Compiler
@@ -27,6 +28,7 @@ def compile_(
     if tree.failed or generation is None:
         show(diagnostics, compiled.value.resources.counts, tree.value, Output.TEXT)
         return FOUND
+    require_mesh(path, compiled.value.resources.counts)
     for finding in diagnostics:
         typer.echo(f"{finding.position}: {finding.level.value}[{finding.code}]: {finding.message}", err=True)
     if out is not None:

@@ -4,25 +4,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any, Final
 
 import typer
 
+from compiler.cli.output import Output
 from compiler.diagnostics import Diagnostic, Severity
 from compiler.resources.resource_set import Counts
 from compiler.source.tree import SourceFile, SourceTree
 
 SCHEMA_VERSION: Final = 1
 _LONGEST_LINE: Final = 160
-
-
-class Output(StrEnum):
-    """`github` are workflow commands, which GitHub shows at the line of a pull request."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
 
 
 def show(

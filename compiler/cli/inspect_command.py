@@ -44,8 +44,9 @@ def dataplane(
     output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
 ) -> int:
     """Show one proxy: its Envoy configuration, its merged rules with their origins, or the policies that select it."""
-    from compiler.cli.findings import Output, show
-    from compiler.cli.sources import open_tree
+    from compiler.cli.findings import show
+    from compiler.cli.output import Output
+    from compiler.cli.sources import open_tree, require_mesh
     from compiler.pipeline import Compiler
 
     tree = open_tree(path, ref)
@@ -54,6 +55,7 @@ def dataplane(
     if tree.failed or compiled.value.generation is None:
         show((*tree.diagnostics, *compiled.diagnostics), compiled.value.resources.counts, tree.value, Output.TEXT)
         return FOUND
+    require_mesh(path, compiled.value.resources.counts)
     typer.echo(_dump(_look(compiler, compiled.value, _find(compiler, compiled.value, mesh, name), view), output))
     return FINE
 

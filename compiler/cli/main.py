@@ -12,6 +12,7 @@ from compiler.cli import (
     authority,
     compile_command,
     dataplane,
+    init,
     inspect_command,
     serve_command,
     status,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init")(init.init)
 app.command("validate")(validate_command.validate)
 app.command("compile")(compile_command.compile_)
 app.add_typer(inspect_command.app, name="inspect")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from compiler.cli.exits import UNREACHABLE, Stop
 from compiler.diagnostics import Checked
+from compiler.resources.resource_set import Counts
 from compiler.source.git import GitError, read_commit
 from compiler.source.refs import find_git_directory
 from compiler.source.tree import SourceTree, read_directory
@@ -18,6 +19,13 @@ def open_tree(path: Path, revision: str | None) -> Checked[SourceTree]:
     if not path.is_dir():
         raise Stop(f"{path}: a mesh repository is a directory; this is a file")
     return read_directory(path)
+
+
+def require_mesh(path: Path, counts: Counts) -> None:
+    """Raises `Stop` where there is nothing to compile: a wrong folder must not pass for a good one."""
+    if not counts.resources:
+        ignored = f" ({counts.ignored} foreign documents are ignored)" if counts.ignored else ""
+        raise Stop(f"{path}: there is no Mesh in it, nor anything else of a mesh{ignored}; is it the right folder?")
 
 
 def _open_commit(path: Path, revision: str) -> Checked[SourceTree]:

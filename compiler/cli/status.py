@@ -1,12 +1,15 @@
 """`meshwright status`: what the running reconciler serves, to whom, and what it refused."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from compiler.cli.exits import UNREACHABLE, Stop
-from compiler.cli.findings import Output
+from compiler.cli.exits import UNREACHABLE, USAGE, Stop
+from compiler.cli.output import Output
+
+_PATIENCE: Final = 5.0
+"""Seconds for a reconciler to answer."""
 
 
 def status(
@@ -14,20 +17,34 @@ def status(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
 ) -> None:
     """Show what is served, what the last commit came to, and what each proxy accepted."""
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"http://{http}/status", timeout=5) as answer:  
-            found: dict[str, Any] = json.load(answer)
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise Stop(f"nothing answers at http://{http}/status: {reason}", UNREACHABLE) from error
+    found = _fetch(f"http://{http}/status")
     if output is Output.JSON:
         typer.echo(json.dumps(found, indent=2))
         return
     for line in _lines(found):
         typer.echo(line)
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    """Raises `Stop` for an address that is none, where nothing answers, and where something else does."""
+    from http.client import HTTPException, InvalidURL
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310  # the scheme is ours
+            found = json.load(answer)
+    except InvalidURL as error:
+        raise Stop(f"{url}: {error}; --http takes HOST:PORT, such as 127.0.0.1:5681", USAGE) from error
+    except URLError as error:
+        raise Stop(f"nothing answers at {url}: {error.reason}", UNREACHABLE) from error
+    except (OSError, HTTPException) as error:
+        raise Stop(f"nothing answers at {url}: {error}", UNREACHABLE) from error
+    except ValueError as error:
+        raise Stop(f"{url}: what answers there is no reconciler", UNREACHABLE) from error
+    if not isinstance(found, dict) or "serving" not in found:
+        raise Stop(f"{url}: what answers there is no reconciler", UNREACHABLE)
+    return found
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

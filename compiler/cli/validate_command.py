@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from compiler.cli.exits import FINE, FOUND
-from compiler.cli.findings import Output
+from compiler.cli.output import Output
 
 
 def validate(
@@ -18,7 +18,7 @@ def validate(
 ) -> int:
     """Check a mesh repository: schemas, meaning, references, and what Envoy would refuse."""
     from compiler.cli.findings import show
-    from compiler.cli.sources import open_tree
+    from compiler.cli.sources import open_tree, require_mesh
     from compiler.diagnostics import sort_diagnostics
     from compiler.pipeline import Compiler
 
@@ -27,4 +27,6 @@ def validate(
     diagnostics = sort_diagnostics((*tree.diagnostics, *compiled.diagnostics))
     show(diagnostics, compiled.value.resources.counts, tree.value, output, strict=strict)
     failed = tree.failed or compiled.failed or (strict and bool(diagnostics))
+    if not failed:
+        require_mesh(path, compiled.value.resources.counts)
     return FOUND if failed else FINE

@@ -191,13 +191,13 @@ async def _start(command: tuple[str, ...]) -> asyncio.subprocess.Process:
     """In a process group of its own: Ctrl-C on a terminal reaches us, who drain, and not Envoy."""
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, preexec_fn=_die_with_parent()
+            *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, preexec_fn=die_with_parent()
         )
     except OSError as error:
         raise DataplaneError(f"{command[0]} cannot be started: {error.strerror}.") from error
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """Were we killed outright, an Envoy that nobody can drain would keep the ports. Linux only; found before fork."""
     if not sys.platform.startswith("linux"):
         return None

@@ -1,0 +1,11 @@
+"""The forms in which findings are printed; apart from the printing, so that naming them loads nothing."""
+
+from enum import StrEnum
+
+
+class Output(StrEnum):
+    """`github` are workflow commands, which GitHub shows at the line of a pull request."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
