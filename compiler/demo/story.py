@@ -146,12 +146,15 @@ class Story:
 
     def revert_returns(self, shift: Pushed, mistake: Pushed) -> None:
         self.page.step("Two reverts return to the digest of the beginning")
-        with self._live(self.frontend, lambda answer: answer.version == "v1") as watch:
+        with self._live(self.frontend, lambda answer: answer.status == 200):
             pushed = self.remote.revert([mistake.commit, shift.commit])
-            effect = watch.wait_settled(_SECONDS)
+            status = self._wait_delivered(pushed)
         self._say_commit(pushed)
-        self._measure(pushed, effect, "last answer of v2")
-        digest = digest_of(self.reconciler.status())
+        self.page.measure("commit → last ACK", milliseconds(last_ack(status) - pushed.moved))
+        share = self._share_of_v2()
+        require(share == 0, f"{share:.1%} of the answers still came from v2")
+        self.page.measure(f"share of v2 in {SAMPLE:,} answers", f"{share:.1%}")
+        digest = digest_of(status)
         require(digest == self.first_digest, f"the digest is {digest}, and was {self.first_digest}")
         self.page.note(f"{digest}, as at the beginning")
 
@@ -180,9 +183,12 @@ class Story:
         self.page.quote(f"  {line}" for line in self.remote.changes(pushed))
 
     def _measure(self, pushed: Pushed, effect: float, what: str) -> None:
-        status = self.reconciler.wait_delivered(pushed.commit, len(self.stage.shop), PATIENCE)
+        status = self._wait_delivered(pushed)
         self.page.measure(f"commit → {what}", milliseconds(effect - pushed.moved))
         self.page.measure("commit → last ACK", milliseconds(last_ack(status) - pushed.moved))
+
+    def _wait_delivered(self, pushed: Pushed) -> Mapping[str, Any]:
+        return self.reconciler.wait_delivered(pushed.commit, len(self.stage.shop), PATIENCE)
 
 
 def _warm(caller: Caller) -> None:
