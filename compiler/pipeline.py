@@ -22,7 +22,7 @@ from compiler.resources.resource_set import ResourceSet
 from compiler.resources.schema import Schemas
 from compiler.resources.settings import Settings, read_settings, select_files
 from compiler.resources.validate import VerdictCache, validate
-from compiler.snapshot.digest import GenerationTree
+from compiler.snapshot.digest import GenerationTree, running_toolchain
 from compiler.snapshot.nodes import Nodes
 from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.take import SNAPSHOT, Taken, report
@@ -51,6 +51,7 @@ class Compiler:
 
     schemas: Schemas = field(default_factory=Schemas.load)
     memo: Memo = field(default_factory=Memo)
+    toolchain: Mapping[str, str] = field(default_factory=running_toolchain)
     _parsed: ParseCache = field(default_factory=ParseCache)
     _judged: VerdictCache = field(default_factory=VerdictCache)
     _loaded: Mapping[ResourceKey, Resource] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Compiler:
 
     def read(self, tree: SourceTree) -> Checked[tuple[ResourceSet, Settings]]:
         """Documents to resources: all that can be said of each without looking at the others, and their names."""
-        settings = read_settings(tree, self.schemas)
+        settings = read_settings(tree, self.schemas, self.toolchain)
         documents = parse(select_files(tree, settings.value), self._parsed)
         resources = validate(documents.value, self.schemas, self._judged)
         self._judged.keep_only(documents.value)

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final
 
-from compiler.diagnostics import Checked, Diagnostic, Severity
+from compiler.diagnostics import Checked, Code, Diagnostic, Severity
 from compiler.resources.findings import BAD_VALUE, NO_EFFECT, Finding, join
 from compiler.resources.schema import Schemas
 from compiler.source.document import Document
@@ -15,6 +16,15 @@ from compiler.source.tree import SETTINGS_FILE, SourceTree
 
 NOT_ACTED_ON: Final = ("budgets", "guards", "rollout", "ownership", "signatures", "requireDescent")
 """Accepted, so that a repository can be ready for them, and warned of."""
+
+
+OTHER_TOOLCHAIN: Final = Code(
+    "other-toolchain",
+    Severity.ERROR,
+    "a repository that is compiled with other versions",
+    "`toolchain` in `meshwright.yaml` names the versions that decide the bytes of a snapshot. Other versions could give "
+    "another digest for the same commit, so they do not compile it; what is served stays as it is.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +60,19 @@ class Settings:
         return _expression(self.ignore)
 
 
-def read_settings(tree: SourceTree, schemas: Schemas) -> Checked[Settings]:
-    """Defaults where the file is missing or wrong; a wrong one is an error, so nothing compiles with them then."""
+def read_settings(
+    tree: SourceTree, schemas: Schemas, running: Mapping[str, str] = MappingProxyType({})
+) -> Checked[Settings]:
+    """Defaults where the file is missing or wrong; a wrong one is an error, so nothing compiles with them then.
+
+    `running` are the versions that compile, by the names that `toolchain` gives them.
+    """
     files = tuple(file for file in tree.files if file.path == SETTINGS_FILE)
     parsed = parse(replace(tree, files=files))
     if parsed.failed or not parsed.value:
         return Checked(Settings(), parsed.diagnostics)
     document = parsed.value[0]
-    findings = _check(document.value, schemas)
+    findings = _check(document.value, schemas, running)
     found = tuple(_diagnose(document, finding) for finding in (*findings, *_surplus(parsed.value[1:])))
     checked = Checked(Settings(), parsed.diagnostics + found)
     return checked if checked.failed else Checked(_decode(document.value), checked.diagnostics)
@@ -68,10 +83,17 @@ def select_files(tree: SourceTree, settings: Settings) -> SourceTree:
     return replace(tree, files=tuple(file for file in tree.files if settings.covers(file.path)))
 
 
-def _check(value: Mapping[str, Any], schemas: Schemas) -> Sequence[Finding]:
+def _check(value: Mapping[str, Any], schemas: Schemas, running: Mapping[str, str]) -> Sequence[Finding]:
     if not schemas.accepts("settings", value):
         return schemas.explain("settings", value)
-    return (*_bad_globs(value), *_without_effect(value))
+    return (*_bad_globs(value), *_other_toolchain(value, running), *_without_effect(value))
+
+
+def _other_toolchain(value: Mapping[str, Any], running: Mapping[str, str]) -> Iterator[Finding]:
+    for name, pinned in value.get("toolchain", {}).items():
+        if running.get(name, pinned) != pinned:
+            message = f"this repository is compiled with {name} {pinned}, and this is {running[name]}"
+            yield Finding(join("", "toolchain", name), OTHER_TOOLCHAIN, message, "install that version, or move the pin")
 
 
 def _bad_globs(value: Mapping[str, Any]) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ __all__ = [
     "manifest_blob",
     "object_id",
     "parse_secrets",
+    "running_toolchain",
     "tree_id",
     "unescape_name",
     "write_digest",
@@ -242,10 +243,14 @@ class GenerationTree:
 _NOTHING: Final[Mapping[str, Rendered]] = {}
 
 
+def running_toolchain() -> dict[str, str]:
+    """The versions that decide the bytes, as they are installed."""
+    return {"meshwright": __version__} | {package: version(package) for package in _TOOLCHAIN}
+
+
 def manifest_blob(source_tree: str) -> Blob:
     """Which toolchain made the bytes, and from what: with both the same, so is the digest."""
-    toolchain = {"meshwright": __version__} | {package: version(package) for package in _TOOLCHAIN}
-    manifest = {"schemaVersion": SCHEMA_VERSION, "sourceTree": source_tree, "toolchain": toolchain}
+    manifest = {"schemaVersion": SCHEMA_VERSION, "sourceTree": source_tree, "toolchain": running_toolchain()}
     content = orjson.dumps(manifest, option=_LAYOUT)
     return Blob(blob_id(content), fixed=content)
 

@@ -111,3 +111,10 @@ def test_ignore_wins_over_paths_and_the_settings_are_always_read() -> None:
 @given(st.lists(st.text("a*/?.", max_size=12), max_size=4), st.text("ab/.", max_size=40))
 def test_any_glob_can_be_matched(globs: list[str], path: str) -> None:
     assert Settings(ignore=tuple(globs)).covers(path) in (True, False)
+
+
+def test_another_toolchain_than_the_pinned_one_does_not_compile() -> None:
+    running = {"meshwright": "0.1.0", "protobuf": "7.36.2"}
+    text = "schemaVersion: 1\ntoolchain: {meshwright: 0.1.0, protobuf: 1.0.0}\n"
+    (finding,) = read_settings(tree_of(meshwright_yaml=text), schemas(), running).diagnostics
+    assert (finding.code.word, finding.path, finding.position.line) == ("other-toolchain", "/toolchain/protobuf", 2)
