@@ -175,5 +175,3 @@ def _mark_stale(node: _Node) -> None:
         if not dependent.stale:
             dependent.stale = True
             waiting.extend(dependent.dependents)
-
-

@@ -1,8 +1,7 @@
 """What all tests share: the flag that writes expectations anew."""
 
-from hypothesis import HealthCheck, settings
-
 import pytest
+from hypothesis import HealthCheck, settings
 
 # A property is judged by what it says, not by how busy the machine is.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -135,6 +135,9 @@ _REGEX_ENGINE: Json = {
     "typed_config": {"@type": f"{_TYPE}envoy.extensions.regex_engines.v3.GoogleRE2"},
 }
 
+# Envoy's own default waits up to 30 s after a restart of the server, and endpoints may be stale for 5 s at most.
+_RECONNECT: Json = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "3s"}}
+
 _HTTP2: Json = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": f"{_TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -168,7 +171,7 @@ def _dynamic_resources(protocol: AdsProtocol) -> Json:
             "transport_api_version": "V3",
             # The first request's node is 61 KB, most of it a list of extensions; without this it comes with every ACK.
             "set_node_on_first_message_only": True,
-            "grpc_services": ({"envoy_grpc": {"cluster_name": SERVER_CLUSTER}},),
+            "grpc_services": ({"envoy_grpc": {"cluster_name": SERVER_CLUSTER, "retry_policy": _RECONNECT}},),
         },
     }
 

@@ -49,9 +49,7 @@ def inbound_cluster(inbound: Inbound, policies: Policies) -> Cluster:
 
 def passthrough_cluster(name: str, *, loop_breaker: str = "") -> Cluster:
     """Connects to where the client wanted to go before the kernel redirected it."""
-    cluster = Cluster(
-        name=name, type=Cluster.DiscoveryType.ORIGINAL_DST, lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED
-    )
+    cluster = Cluster(name=name, type=Cluster.DiscoveryType.ORIGINAL_DST, lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED)
     cluster.connect_timeout.FromSeconds(5)
     cluster.circuit_breakers.thresholds.add(track_remaining=True)  # as on every other cluster (kuma-core §7.4)
     if loop_breaker:

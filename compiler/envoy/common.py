@@ -35,5 +35,3 @@ def struct(pairs: Iterable[tuple[str, str]]) -> Struct:
     for key, value in sorted(pairs):
         message.fields[key].string_value = value
     return message
-
-

@@ -70,9 +70,7 @@ def tcp_slot(name: str) -> Filter:
     """Of the listener of this name."""
     slot = Filter(name=tcp_name(name))
     slot.config_discovery.config_source.CopyFrom(ads())
-    slot.config_discovery.type_urls.append(
-        "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
-    )
+    slot.config_discovery.type_urls.append("type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy")
     return slot
 
 
@@ -80,17 +78,13 @@ def tcp_filter(name: str, cluster: str) -> Filter:
     return Filter(name=TCP_FILTER, typed_config=pack(TcpProxy(stat_prefix=name, cluster=cluster)))
 
 
-def passthrough_listener(
-    name: str, address: str, port: int, direction: TrafficDirection, beyond: Filter
-) -> Listener:
+def passthrough_listener(name: str, address: str, port: int, direction: TrafficDirection, beyond: Filter) -> Listener:
     """Takes what the kernel redirected and hands it to the listener of its original address; `beyond` gets the rest."""
     listener = Listener(name=name, stat_prefix=name, traffic_direction=direction)
     listener.use_original_dst.value = True
     listener.address.CopyFrom(socket_address(address, port))
     listener.enable_reuse_port.value = False
-    listener.listener_filters.add(
-        name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst())
-    )
+    listener.listener_filters.add(name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst()))
     listener.filter_chains.add(filters=[beyond])
     return listener
 
@@ -109,9 +103,7 @@ def _inbound_chains(inbound: Inbound, policies: Policies) -> Iterator[FilterChai
         filter_chain_match=FilterChainMatch(transport_protocol="tls"),
         filters=[_inbound_tcp(inbound, policies)],
     )
-    yield _chain(
-        inbound, policies, FilterChainMatch(transport_protocol="tls", application_protocols=[ALPN]), socket
-    )
+    yield _chain(inbound, policies, FilterChainMatch(transport_protocol="tls", application_protocols=[ALPN]), socket)
 
 
 def _chain(

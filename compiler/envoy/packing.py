@@ -11,12 +11,12 @@ from typing import Any
 from google.protobuf import (
     any_pb2,
     descriptor_pool,
-    duration_pb2,  # noqa: F401
-    empty_pb2,  # noqa: F401
+    duration_pb2,  # noqa: F401  # registers its types
+    empty_pb2,  # noqa: F401  # registers its types
     message_factory,
-    struct_pb2,  # noqa: F401
-    timestamp_pb2,  # noqa: F401
-    wrappers_pb2,  # noqa: F401
+    struct_pb2,  # noqa: F401  # registers its types
+    timestamp_pb2,  # noqa: F401  # registers its types
+    wrappers_pb2,  # noqa: F401  # registers its types
 )
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message

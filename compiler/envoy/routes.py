@@ -150,8 +150,11 @@ def _split(
     lost = sum(backend.weight for backend in route.backends if backend.destination is None)
     live = tuple(backend for backend in route.backends if backend.destination is not None and backend.weight)
     if lost or not live:
-        yield _failing(route, match, share=lost * _MILLION // sum(backend.weight for backend in route.backends)
-                       if live else _MILLION)
+        yield _failing(
+            route,
+            match,
+            share=lost * _MILLION // sum(backend.weight for backend in route.backends) if live else _MILLION,
+        )
     if live:
         yield _forwarding(route, match, live, protocol, policies, below=below)
 

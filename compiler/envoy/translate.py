@@ -45,9 +45,7 @@ def translate(
     return EnvoyResources(messages, secret_names(proxy))
 
 
-def _parts(
-    proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]
-) -> Built:
+def _parts(proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]) -> Built:
     for inbound in proxy.inbounds:
         yield from inbound_resources(inbound, policies)
     for outbound in proxy.outbounds:
@@ -78,9 +76,7 @@ def outbound_resources(outbound: Outbound, policies: Policies) -> Built:
     if outbound.routes:
         yield ResourceType.ROUTE, outbound_routes(outbound, policies)
     else:
-        yield ResourceType.EXTENSION, tcp_extension(
-            outbound.name, outbound.destination.name, outbound.confs, policies
-        )
+        yield ResourceType.EXTENSION, tcp_extension(outbound.name, outbound.destination.name, outbound.confs, policies)
 
 
 def upstream_resources(upstream: Upstream, policies: Policies) -> Built:

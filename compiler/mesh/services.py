@@ -127,9 +127,7 @@ def _selected(memo: Memo, service: Resource, selector: ServiceSelector) -> Itera
         case _:
             found = _offering(memo, service.key)
     return (
-        resource
-        for resource in found
-        if memo.ask(ZONE_ENABLED, resource.zone) and service.zone in {"", resource.zone}
+        resource for resource in found if memo.ask(ZONE_ENABLED, resource.zone) and service.zone in {"", resource.zone}
     )
 
 

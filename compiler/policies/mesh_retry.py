@@ -28,9 +28,7 @@ _MAX_RATE_LIMITED: Final = Duration(300 * 10**9)
 _LARGEST: Final = 2**31 - 1
 """What the field for a number of attempts holds; so many are never made."""
 _HTTP_DEFAULT: Final = "gateway-error,connect-failure,refused-stream"
-_GRPC_DEFAULT: Final = (
-    "cancelled,connect-failure,gateway-error,refused-stream,reset,resource-exhausted,unavailable"
-)
+_GRPC_DEFAULT: Final = "cancelled,connect-failure,gateway-error,refused-stream,reset,resource-exhausted,unavailable"
 _HTTP_TOKENS: Final = {
     "5xx": "5xx",
     "gatewayerror": "gateway-error",

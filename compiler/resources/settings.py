@@ -22,8 +22,8 @@ OTHER_TOOLCHAIN: Final = Code(
     "other-toolchain",
     Severity.ERROR,
     "a repository that is compiled with other versions",
-    "`toolchain` in `meshwright.yaml` names the versions that decide the bytes of a snapshot. Other versions could give "
-    "another digest for the same commit, so they do not compile it; what is served stays as it is.",
+    "`toolchain` in `meshwright.yaml` names the versions that decide the bytes of a snapshot. Other versions could "
+    "give another digest for the same commit, so they do not compile it; what is served stays as it is.",
 )
 
 
@@ -93,7 +93,9 @@ def _other_toolchain(value: Mapping[str, Any], running: Mapping[str, str]) -> It
     for name, pinned in value.get("toolchain", {}).items():
         if running.get(name, pinned) != pinned:
             message = f"this repository is compiled with {name} {pinned}, and this is {running[name]}"
-            yield Finding(join("", "toolchain", name), OTHER_TOOLCHAIN, message, "install that version, or move the pin")
+            yield Finding(
+                join("", "toolchain", name), OTHER_TOOLCHAIN, message, "install that version, or move the pin"
+            )
 
 
 def _bad_globs(value: Mapping[str, Any]) -> Iterator[Finding]:

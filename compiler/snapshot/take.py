@@ -48,8 +48,8 @@ INCONSISTENT: Final = Code(
     "inconsistent-snapshot",
     Severity.ERROR,
     "resources of one proxy that do not fit together",
-    "A resource names another that the proxy does not have, or two of them exclude each other. This is usually a mistake "
-    "of the compiler rather than of the documents: please report it with the commit.",
+    "A resource names another that the proxy does not have, or two of them exclude each other. This is usually a "
+    "mistake of the compiler rather than of the documents: please report it with the commit.",
 )
 
 
@@ -123,7 +123,7 @@ def _anywhere(inbound: Inbound) -> Inbound:
 
 def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
     """Checked once for all replicas: an address cannot make the rest of a listener wrong."""
-    checked = memo.ask(CHECKED_LISTENER, replace(_anywhere(inbound), address="0.0.0.0", port=1))  # noqa: S104
+    checked = memo.ask(CHECKED_LISTENER, replace(_anywhere(inbound), address="0.0.0.0", port=1))  # noqa: S104  # nothing binds it
     message = inbound_listener(inbound, memo.read(HOOKS, None))
     links = {
         reference: with_fields(link, addresses=listener_addresses(message)) for reference, link in checked.links.items()

@@ -334,7 +334,7 @@ class _Builder:
 
 
 def _refuse_tag_directives(text: str) -> None:
-    """libyaml takes quadratic time over them, and no tag of theirs would be accepted."""
+    """They take libyaml quadratic time, and no tag of theirs would be accepted."""
     if match := _TAG_DIRECTIVE.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise Stopped(Diagnostic(Position("", line, 1), CUSTOM_TAG, "a %TAG directive means nothing here", "remove it"))

@@ -188,7 +188,7 @@ class Stream:
             self._secret_tasks[name] = asyncio.create_task(self._fetch_secret(self._around.secrets, name))
 
     async def _fetch_secret(self, secrets: SecretSource, name: str) -> None:
-        while (secret := await secrets.get(self.node.id, name)) is None:
+        while (secret := await secrets.get(self.node.id, name)) is None:  # noqa: ASYNC110  # makers have no bell to ring
             await asyncio.sleep(self._around.limits.secret_retry)
         if not self._closed:
             self.machine.on_secret(name, secret)

@@ -71,6 +71,7 @@ class Subscription:
         if secret is not None:
             self._secrets[name] = secret
             self._aim()
+            self._recognise_claimed_secrets()
 
     def on_request(self, request: Request, now: float = 0.0) -> None:
         """Requests for types that are not served here are left without an answer. Raises TooManyNamesError."""
@@ -229,6 +230,12 @@ class Subscription:
             if self.full_state and state.opened and not state.held:
                 recognise_claim(state, self.memory, config)
         self._deny_secrets(self.types[SDS], self.types[SDS].names)
+
+    def _recognise_claimed_secrets(self) -> None:
+        """One version stands for all of them, so it says nothing before the last one is here."""
+        state = self.types[SDS]
+        if self.full_state and state.claim and state.foreign and not state.sent:
+            recognise_claim(state, self.memory, self.config)
 
     def _deny_secrets(self, state: TypeState, names: Iterable[str]) -> None:
         """Another proxy's secret is "not found"; in the state-of-the-world protocol silence says so."""

@@ -1,6 +1,5 @@
 """What a file's bytes mean, and that no bytes at all can hurt."""
 
-import itertools
 import json
 import random
 import time
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from compiler.diagnostics import Checked
 from compiler.source.build import Limits
 from compiler.source.document import Document
-from compiler.source.parse import ParseCache, parse, parse_file
-from compiler.source.tree import SourceFile, SourceTree, blob_id
+from compiler.source.parse import parse_file
+from compiler.source.tree import blob_id
 
 DOCUMENT = b"""type: MeshTimeout
 name: timeouts
@@ -406,109 +405,3 @@ def test_a_damaged_document_is_a_finding_or_a_document() -> None:
             content[chance.randrange(len(content))] = chance.randrange(256)
         checked = read(bytes(content))
         assert checked.value or checked.diagnostics
-
-
-# --- trees and the cache
-
-
-def tree_of(files: dict[str, bytes]) -> tuple[SourceTree, list[str]]:
-    reads: list[str] = []
-
-    def fetch(file: SourceFile) -> bytes:
-        reads.append(file.path)
-        return files[file.path]
-
-    listed = tuple(SourceFile(path, blob_id(content), len(content)) for path, content in sorted(files.items()))
-    return SourceTree(listed, "0" * 40, None, fetch), reads
-
-
-def test_no_blob_is_read_or_parsed_twice() -> None:
-    tree, reads = tree_of({"a.yaml": b"x: 1\nx: 2", "b/a.yaml": b"x: 1\nx: 2", "c.yaml": b"y: 1"})
-    cache = ParseCache()
-    checked = parse(tree, cache)
-    assert reads == ["a.yaml", "c.yaml"]
-    assert [document.file for document in checked.value] == ["a.yaml", "b/a.yaml", "c.yaml"]
-    assert [str(found.position) for found in checked.diagnostics] == ["a.yaml:2:1", "b/a.yaml:2:1"]
-    assert checked.value[1].position("/x").file == "b/a.yaml"
-    again = parse(tree, cache)
-    assert again == checked
-    assert again.value[2] is checked.value[2]
-    assert reads == ["a.yaml", "c.yaml"]
-
-
-def test_the_cache_keeps_to_its_bound_and_drops_the_longest_unused() -> None:
-    files = {f"{letter}.yaml": b"%s: 1" % letter.encode() for letter in "abc"}
-    cache = ParseCache(max_bytes=8)
-    tree, reads = tree_of({name: files[name] for name in ("a.yaml", "b.yaml")})
-    parse(tree, cache)
-    other, other_reads = tree_of({"a.yaml": files["a.yaml"], "c.yaml": files["c.yaml"]})
-    parse(other, cache)
-    assert other_reads == ["c.yaml"]
-    parse(tree, cache)
-    assert reads == ["a.yaml", "b.yaml", "b.yaml"]
-
-
-def test_other_limits_are_another_answer() -> None:
-    tree, _ = tree_of({"a.yaml": b"a: [[1]]"})
-    cache = ParseCache()
-    assert not parse(tree, cache).failed
-    assert parse(tree, cache, Limits(max_depth=2)).failed
-    assert parse(tree, cache, Limits(max_bytes=4)).failed
-
-
-def test_equality_of_documents_is_by_file_blob_and_index() -> None:
-    one, other = read(DOCUMENT).value[0], read(DOCUMENT).value[0]
-    assert one == other
-    assert hash(one) == hash(other)
-    assert one != parse_file("b.yaml", one.blob, DOCUMENT).value[0]
-
-
-# --- positions
-
-
-@pytest.mark.parametrize(
-    ("pointer", "key", "place"),
-    [
-        ("", False, "1:1"),
-        ("/name", False, "2:7"),
-        ("/name", True, "2:1"),
-        ("/labels/kuma.io~1origin", False, "5:19"),
-        ("/labels/kuma.io~1origin", True, "5:3"),
-        ("/spec/targetRef/labels/app", False, "9:19"),
-        ("/spec/to/0", False, "11:5"),
-        ("/spec/to/0", True, "11:5"),
-        ("/spec/to/0/default/http/requestTimeout", False, "17:25"),
-        ("/spec/to/0/default/http/request_timeout", True, "17:9"),
-        ("/spec/to/0/default/http/absent/deeper", False, "17:9"),
-        ("/spec/to/0/default/http/absent", True, "16:7"),
-        ("/spec/to/7", False, "11:3"),
-        ("/name/deeper", False, "2:7"),
-    ],
-)
-def test_a_pointer_leads_to_line_and_column(pointer: str, key: bool, place: str) -> None:
-    position = read(DOCUMENT).value[0].position(pointer, key=key)
-    assert f"{position.line}:{position.column}" == place
-
-
-def test_a_camel_case_segment_finds_the_snake_case_key() -> None:
-    document = read("a: {foo_bar: 1, http2ProtocolOptions: 2}").value[0]
-    assert document.position("/a/fooBar").column == 14
-    assert document.position("/a/http2_protocol_options").column == 39
-
-
-def test_columns_count_characters() -> None:
-    document = read("{é日: x, b: 1}").value[0]
-    assert document.position("/b").column == 12
-
-
-def test_positions_are_found_without_the_parser_too() -> None:
-    document = Document("x.yaml", "0" * 40, 1, {"b": 1}, b"a: 1\n---\nb: 1")
-    assert str(document.position("/b", key=True)) == "x.yaml:3:1"
-
-
-def test_all_positions_of_a_file_cost_one_walk() -> None:
-    content = b"".join(b"---\na: %d\n" % number for number in range(5000))
-    started = time.process_time()
-    lines = [document.position("/a").line for document in read(content).value]
-    assert time.process_time() - started < 3
-    assert lines == list(itertools.islice(itertools.count(2, 2), 5000))

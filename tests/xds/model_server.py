@@ -96,10 +96,11 @@ class World:
     def list_differences(self, config: ProxyConfig) -> list[str]:
         """What the client runs that it should not, and the other way round."""
         applied = self.client.applied
-        found = []
-        for url in (CDS, LDS):
-            if applied[url].keys() != config.of(url).keys():
-                found.append(f"{url}: {sorted(applied[url])} instead of {sorted(config.of(url))}")
+        found = [
+            f"{url}: {sorted(applied[url])} instead of {sorted(config.of(url))}"
+            for url in (CDS, LDS)
+            if applied[url].keys() != config.of(url).keys()
+        ]
         for url, resources in config.resources.items():
             wanted = {
                 name: each for name, each in resources.items() if url in (CDS, LDS) or name in self.client.names[url]
