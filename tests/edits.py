@@ -11,7 +11,7 @@ Document = Mapping[str, Any]
 Repository = Mapping[str, Document]
 """Documents by the name of their file."""
 
-SERVICES = ("web", "api", "db")
+SERVICES = ("web", "api")
 _ZONES = ("", "east", "west")
 _PROTOCOLS = ("http", "grpc", "tcp")
 _services = st.sampled_from(SERVICES)
@@ -37,8 +37,8 @@ _transparent = _only(
     redirectPortInbound=st.just(15006),
     redirectPortOutbound=st.just(15001),
     ipFamilyMode=st.just("IPv4"),
-    reachableServices=st.none() | st.lists(_services, max_size=2, unique=True),
-    reachableBackends=st.none() | st.builds(lambda refs: {"refs": refs}, st.lists(_references, max_size=2)),
+    reachableServices=st.none() | st.none() | st.lists(_services, max_size=2, unique=True),
+    reachableBackends=st.none() | st.none() | st.builds(lambda refs: {"refs": refs}, st.lists(_references, max_size=2)),
 )
 
 
@@ -49,11 +49,13 @@ def _meshes(name: str) -> st.SearchStrategy[Document]:
     return _only(
         type=st.just("Mesh"),
         name=st.just(name),
-        mtls=st.none() | mtls,
+        mtls=mtls | mtls | st.none(),
         meshServices=st.sampled_from(["Disabled", "Everywhere", "ReachableBackends", "Exclusive"]).map(
             lambda mode: {"mode": mode}
         ),
-        routing=st.fixed_dictionaries({"autoReachable": st.booleans(), "localityAwareLoadBalancing": st.booleans()}),
+        routing=st.fixed_dictionaries(
+            {"autoReachable": st.sampled_from([True, True, False]), "localityAwareLoadBalancing": st.booleans()}
+        ),
         networking=st.booleans().map(lambda passed: {"outbound": {"passthrough": passed}}),
         skipCreatingInitialPolicies=st.sampled_from([[], ["*"], ["MeshTimeout"]]),
     )
@@ -66,7 +68,9 @@ def _zones(name: str) -> st.SearchStrategy[Document]:
 def _inbounds(number: int) -> st.SearchStrategy[list[Document]]:
     tags = st.builds(
         lambda service, protocol, version: {
-            "kuma.io/service": service, "kuma.io/protocol": protocol, **({"version": version} if version else {})
+            "kuma.io/service": service,
+            "kuma.io/protocol": protocol,
+            **({"version": version} if version else {}),
         },
         _services,
         st.sampled_from(_PROTOCOLS),
@@ -79,10 +83,10 @@ def _inbounds(number: int) -> st.SearchStrategy[list[Document]]:
 
 def _dataplanes(number: int) -> st.SearchStrategy[Document]:
     sidecar = _only(
-        address=st.just(f"10.0.0.{number + 1}"),
+        address=st.sampled_from([f"10.0.0.{number + 1}", f"10.0.1.{number + 1}"]),
         inbound=_inbounds(number),
         outbound=_outbounds,
-        transparentProxying=st.none() | _transparent,
+        transparentProxying=_transparent | _transparent | st.none(),
     )
     gateway = _only(
         address=st.just(f"10.0.0.{number + 1}"),
@@ -92,7 +96,7 @@ def _dataplanes(number: int) -> st.SearchStrategy[Document]:
     return st.fixed_dictionaries(
         {
             "type": st.just("Dataplane"),
-            "mesh": st.sampled_from(["default", "default", "other"]),
+            "mesh": st.sampled_from(["default", "default", "default", "other"]),
             "name": st.just(f"proxy-{number}"),
             "labels": _labels(),
             "networking": sidecar | sidecar | gateway,
@@ -121,7 +125,10 @@ def _sets() -> st.SearchStrategy[Document]:
     template = _only(inbound=_inbounds(9), outbound=_outbounds)
     return st.builds(
         lambda labels, networking, which: {
-            "type": "DataplaneSet", "mesh": "default", "name": "many", "labels": labels,
+            "type": "DataplaneSet",
+            "mesh": "default",
+            "name": "many",
+            "labels": labels,
             "spec": {"template": {"networking": networking}, **which},
         },
         _labels(),
@@ -146,7 +153,10 @@ def _mesh_services(name: str) -> st.SearchStrategy[Document]:
     )
     return st.builds(
         lambda selector, ports: {
-            "type": "MeshService", "mesh": "default", "name": name, "spec": {"selector": selector, "ports": ports}
+            "type": "MeshService",
+            "mesh": "default",
+            "name": name,
+            "spec": {"selector": selector, "ports": ports},
         },
         selector,
         ports,
@@ -224,28 +234,42 @@ DOCUMENTS: Mapping[str, st.SearchStrategy[Document]] = {
     "mesh": _meshes("default"),
     "mesh-other": _meshes("other"),
     **{f"zone-{name}": _zones(name) for name in _ZONES if name},
-    **{f"proxy-{number}": _dataplanes(number) for number in range(4)},
+    **{f"proxy-{number}": _dataplanes(number) for number in range(3)},
     "many": _sets(),
-    **{f"service-{name}": _mesh_services(name) for name in SERVICES[:2]},
+    **{f"service-{name}": _mesh_services(name) for name in SERVICES},
     **{f"{kind}-{name}": _policies(kind, name) for kind in _SPECS for name in _POLICY_NAMES.get(kind, ("a", "b"))},
 }
 """What may stand in each file."""
 
 
+_ALWAYS = (
+    "mesh",
+    "mesh-other",
+    "zone-west",
+    "proxy-0",
+    "proxy-1",
+    "proxy-2",
+    "MeshTimeout-a",
+    "MeshTrafficPermission-a",
+)
+"""Without these little would happen."""
+
+
 def repositories() -> st.SearchStrategy[Repository]:
     return st.fixed_dictionaries(
-        {name: DOCUMENTS[name] for name in ("mesh", "proxy-0", "proxy-1")},
-        optional={name: one for name, one in DOCUMENTS.items() if name not in {"mesh", "proxy-0", "proxy-1"}},
+        {name: DOCUMENTS[name] for name in _ALWAYS},
+        optional={name: one for name, one in DOCUMENTS.items() if name not in _ALWAYS},
     )
 
 
 @st.composite
 def edits(draw: st.DrawFn, before: Repository) -> Repository:
     """One file added or changed, removed, called something else, or the name inside it changed."""
-    kind = draw(st.sampled_from(["write", "write", "write", "remove", "move", "rename"]))
-    name = draw(st.sampled_from(sorted(DOCUMENTS if kind == "write" else before)))
-    if kind == "write":
-        return {**before, name: draw(DOCUMENTS[name])}
+    kind = draw(st.sampled_from(["add", "change", "change", "change", "remove", "move", "rename"]))
+    names = sorted(DOCUMENTS if kind == "add" else before)
+    name = draw(st.sampled_from(names) | st.sampled_from([name for name in names if "Mesh" in name] or names))
+    if kind in {"add", "change"}:
+        return {**before, name: draw(DOCUMENTS[name.removeprefix("moved/")])}
     rest = {other: document for other, document in before.items() if other != name}
     if kind == "remove":
         return rest

@@ -124,7 +124,7 @@ def test_an_address_in_another_spelling_is_the_same_address() -> None:
     assert codes(compile_texts(MESH, BACKEND, clash)) == ["port-conflict"]
 
 
-@pytest.mark.parametrize(("address", "advertised"), [("backend.internal", "10.0.0.9"), ("10.0.0.9", "backend.internal")])
+@pytest.mark.parametrize(("address", "advertised"), [("web.internal", "10.0.0.9"), ("10.0.0.9", "web.internal")])
 def test_both_where_a_proxy_listens_and_where_it_is_advertised_are_ip_addresses(address: str, advertised: str) -> None:
     fields = f"address: {address}\n  advertisedAddress: {advertised}"
     assert codes(compile_texts(MESH, BACKEND.replace("address: 10.0.0.1", fields))) == ["host-address"]

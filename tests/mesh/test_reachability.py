@@ -93,11 +93,7 @@ MESH_REF, A, B, C, D = "{kind: Mesh}", *(f"{{kind: MeshService, name: {name}}}" 
         ),
         ([permission("p", "{kind: MeshSubset, tags: {kuma.io/zone: east}}", (MESH_REF, "Allow"))], ALL),
         (
-            [
-                permission(
-                    "p", "{kind: MeshServiceSubset, name: a, tags: {kuma.io/zone: east}}", (MESH_REF, "Allow")
-                )
-            ],
+            [permission("p", "{kind: MeshServiceSubset, name: a, tags: {kuma.io/zone: east}}", (MESH_REF, "Allow"))],
             {"b>a", "c>a", "d>a"},
         ),
         (
@@ -194,7 +190,9 @@ def test_a_permission_concerns_its_callers_only() -> None:
 def test_whoever_is_admitted_by_the_filter_is_never_trimmed() -> None:
     """Over every pair: an edge that the compiled permission admits is there."""
     permissions = [
-        permission("p", "{kind: MeshSubset, tags: {version: v1}}", ("{kind: MeshSubset, tags: {version: v2}}", "Allow")),
+        permission(
+            "p", "{kind: MeshSubset, tags: {version: v1}}", ("{kind: MeshSubset, tags: {version: v2}}", "Allow")
+        ),
         permission("q", "{kind: Dataplane, labels: {app: d}}", (MESH_REF, "Allow"), (C, "Deny")),
     ]
     proxies = [
