@@ -61,7 +61,7 @@ def show_rules(compiler: Compiler, compiled: Compiled, arguments: Mapping[str, o
 
 
 def find_origins(compiler: Compiler, compiled: Compiled, arguments: Mapping[str, object]) -> object:
-    """For each `[node, type URL, name]` where the policy behind it was written, else its Dataplane, else nothing."""
+    """For each `[node, type URL, name]` where the policy behind it was written, and then others and its Dataplane."""
     wanted = arguments.get("resources")
     return [_origin(compiler, compiled.resources, *map(str, one)) for one in wanted] if isinstance(wanted, list) else []
 
@@ -72,9 +72,9 @@ def _origin(compiler: Compiler, resources: ResourceSet, node: str, type_url: str
         causes = causes_of(compiler.memo, key, _KINDS[type_url], name)
     except LookupError:
         return {}
-    return next((_place(origin, resources) for origin in causes if origin.policy in resources.sources), None) or _at(
-        resources.sources[key].position()
-    )
+    written = [_place(origin, resources) for origin in causes if origin.policy in resources.sources]
+    first, *others = [*written, _at(resources.sources[key].position())]
+    return {**first, "others": [other for other in others if other != first]}
 
 
 def _outbounds(proxy: Proxy, resources: ResourceSet) -> Iterator[Mapping[str, object]]:
