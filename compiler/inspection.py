@@ -4,6 +4,7 @@ The shape is that of `_rules` (kuma-core §9.2), so that tools that read it go o
 ours: the file, line and column where it was written, null for an initial policy, which no file holds.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -19,6 +20,7 @@ from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE
 from compiler.mesh.subsets import SubsetRule, subset_rules
 from compiler.resources.model import Dataplane, MeshService, Resource, ResourceKey
 from compiler.resources.resource_set import Source
+from compiler.snapshot.snapshot import Snapshot
 from compiler.snapshot.take import causes_of
 
 Json = dict[str, Any]
@@ -31,6 +33,17 @@ def find_proxy(memo: Memo, mesh: str, name: str) -> ResourceKey | None:
     """The key of the Dataplane, or DataplaneSet with registration, of that name."""
     keys = (ResourceKey(kind, mesh, name) for kind in ("Dataplane", "DataplaneSet"))
     return next((key for key in keys if read_proxy(memo, key) is not None), None)
+
+
+def show_config(snapshot: Snapshot) -> Json:
+    """Every Envoy resource of a proxy, by type URL and name (Kuma's `_config`); secrets are names only."""
+    return {
+        "xds": {
+            kind.type_url: {name: json.loads(resource.json) for name, resource in held.items()}
+            for kind, held in snapshot.resources.items()
+        },
+        "secrets": [secret.name for secret in snapshot.secrets],
+    }
 
 
 def show_rules(memo: Memo, key: ResourceKey, sources: Sources) -> Json:

@@ -74,7 +74,7 @@ def _find(compiler: "Compiler", compiled: "Compiled", mesh: str, name: str) -> "
 
 
 def _look(compiler: "Compiler", compiled: "Compiled", key: "ResourceKey", view: View) -> Any:
-    from compiler.inspection import show_policies, show_rules
+    from compiler.inspection import show_config, show_policies, show_rules
     from compiler.snapshot.take import SNAPSHOT
 
     sources = compiled.resources.sources
@@ -84,14 +84,7 @@ def _look(compiler: "Compiler", compiled: "Compiled", key: "ResourceKey", view: 
         case View.POLICIES:
             return show_policies(compiler.memo, key, sources)
         case View.CONFIG:
-            snapshot = compiler.memo.ask(SNAPSHOT, key).snapshot
-            return {
-                "xds": {
-                    kind.type_url: {name: json.loads(resource.json) for name, resource in held.items()}
-                    for kind, held in snapshot.resources.items()
-                },
-                "secrets": [secret.name for secret in snapshot.secrets],
-            }
+            return show_config(compiler.memo.ask(SNAPSHOT, key).snapshot)
 
 
 def _dump(value: Any, form: Form) -> str:

@@ -54,15 +54,30 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"candidate  {candidate.get('state')}  commit {candidate.get('commit')}")
         lines += [f"           {candidate['reason']}"] if candidate.get("reason") else []
         lines += [f"           {_place(one)}: {one['message']}" for one in candidate.get("diagnostics") or ()]
-    lines += [_proxy(proxy) for proxy in found.get("proxies") or ()]
-    return lines
+    return lines + [line for proxy in found.get("proxies") or () for line in _proxy(proxy)]
 
 
 def _place(finding: dict[str, Any]) -> str:
     return f"{finding['file']}:{finding['line']}:{finding['column']}: {finding['severity']}[{finding['code']}]"
 
 
-def _proxy(proxy: dict[str, Any]) -> str:
-    refused = [kind for kind, state in (proxy.get("types") or {}).items() if state.get("nack")]
-    verdict = "refused " + ", ".join(kind.rpartition(".")[2] for kind in refused) if refused else "accepted"
-    return f"proxy      {proxy['node']}  {proxy.get('digest') or '-'}  {verdict}"
+def _proxy(proxy: dict[str, Any]) -> list[str]:
+    """One line, and one more for each resource that was refused: where it comes from, and Envoy's words."""
+    nacks = {url: kind["nack"] for url, kind in (proxy.get("types") or {}).items() if kind.get("nack")}
+    if not proxy.get("known", True):
+        verdict = "waits: the served commit has no such dataplane"
+    elif nacks:
+        verdict = "refused " + ", ".join(url.rpartition(".")[2] for url in nacks)
+    else:
+        verdict = "accepted" if proxy.get("fully_acked") else "is being sent"
+    lines = [f"proxy      {proxy['node']}  {proxy.get('digest') or '-'}  {verdict}"]
+    return lines + [f"           {_culprits(nack)}: {nack['message']}" for nack in nacks.values()]
+
+
+def _culprits(nack: dict[str, Any]) -> str:
+    return ", ".join(_culprit(resource) for resource in nack["resources"]) or "the whole answer"
+
+
+def _culprit(resource: dict[str, Any]) -> str:
+    place = f" ({resource['file']}:{resource['line']}:{resource['column']})" if "file" in resource else ""
+    return f"{resource['name']}{place}"

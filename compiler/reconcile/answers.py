@@ -1,18 +1,14 @@
 """What the worker answers from the last good compile, for the pages that show one proxy."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-import msgspec
-import orjson
-
+from compiler import inspection
 from compiler.diagnostics import Position
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.graph import is_proxy
 from compiler.mesh.order import Origin
-from compiler.mesh.proxy import Confs, Proxy
-from compiler.mesh.resolve import PROXY
 from compiler.pipeline import Compiler
 from compiler.reconcile.loop import Question
 from compiler.reconcile.ports import Compiled
@@ -34,30 +30,14 @@ def list_questions(compiler: Compiler) -> Mapping[str, Question]:
 
 
 def show_config(compiled: Compiled, arguments: Mapping[str, object]) -> object:
-    """All resources of one proxy, by file and name; secrets by name only. Raises LookupError."""
-    snapshot = _find_snapshot(compiled, arguments)
-    shown: dict[str, object] = {
-        kind.file: {name: orjson.loads(resource.json) for name, resource in sorted(held.items())}
-        for kind, held in snapshot.resources.items()
-    }
-    return {**shown, "secrets": [secret.name for secret in snapshot.secrets]}
+    """All resources of one proxy, in the shape of Kuma's `_config`; secrets by name only. Raises LookupError."""
+    return inspection.show_config(_find_snapshot(compiled, arguments))
 
 
 def show_rules(compiler: Compiler, compiled: Compiled, arguments: Mapping[str, object]) -> object:
-    """The merged confs of one proxy, with the place that each comes from. Raises LookupError."""
-    proxy = compiler.memo.ask(PROXY, _find_key(compiled.resources, str(_find_snapshot(compiled, arguments).node)))
-    if proxy is None:
-        raise LookupError(f"{arguments.get('name')!r} is no proxy of the commit that was compiled last")
-    resources = compiled.resources
-    return {
-        "inbounds": [
-            {"name": one.section, "port": one.port, "rules": _rules(one.confs, resources)} for one in proxy.inbounds
-        ],
-        "outbounds": list(_outbounds(proxy, resources)),
-        "upstreams": [
-            {"destination": one.destination.kri, "rules": _rules(one.confs, resources)} for one in proxy.upstreams
-        ],
-    }
+    """The merged confs of one proxy, in the shape of Kuma's `_rules`. Raises LookupError."""
+    key = _find_key(compiled.resources, str(_find_snapshot(compiled, arguments).node))
+    return inspection.show_rules(compiler.memo, key, compiled.resources.sources)
 
 
 def find_origins(compiler: Compiler, compiled: Compiled, arguments: Mapping[str, object]) -> object:
@@ -77,25 +57,6 @@ def _origin(compiler: Compiler, resources: ResourceSet, node: str, type_url: str
     return {**first, "others": [other for other in others if other != first]}
 
 
-def _outbounds(proxy: Proxy, resources: ResourceSet) -> Iterator[Mapping[str, object]]:
-    for one in proxy.outbounds:
-        routes = [{"name": route.name, "rules": _rules(route.confs, resources)} for route in one.routes]
-        yield {"name": one.name, "port": one.port, "rules": _rules(one.confs, resources), "routes": routes}
-
-
-def _rules(confs: Confs, resources: ResourceSet) -> list[Mapping[str, object]]:
-    """A policy that says nothing here is left out."""
-    return [
-        {"type": one.policy, "conf": _plain(one.conf), "origins": _origins(one.origins, resources)}
-        for one in confs
-        if one.origins
-    ]
-
-
-def _origins(origins: Iterable[Origin], resources: ResourceSet) -> list[Mapping[str, object]]:
-    return [{"kri": origin.kri, **_place(origin, resources)} for origin in origins]
-
-
 def _place(origin: Origin, resources: ResourceSet) -> Mapping[str, object]:
     """A policy that Kuma's defaults brought along is written nowhere."""
     source = resources.sources.get(origin.policy)
@@ -104,10 +65,6 @@ def _place(origin: Origin, resources: ResourceSet) -> Mapping[str, object]:
 
 def _at(position: Position) -> Mapping[str, object]:
     return {"file": position.file, "line": position.line, "column": position.column}
-
-
-def _plain(conf: object) -> object:
-    return msgspec.to_builtins(conf, enc_hook=str)
 
 
 def _find_snapshot(compiled: Compiled, arguments: Mapping[str, object]) -> Snapshot:

@@ -149,13 +149,16 @@ class Subscription:
         return self._send(state, tuple(state.target[name] for name in names))
 
     def _take_batch(self, state: TypeState) -> Response | None:
+        """A handover flies alone: what follows may need a name that it only tries to remove."""
+        if any(flight.is_handover for flight in state.flights.values()):
+            return None
         handovers = find_handovers(state)
         later = {name for each in handovers for name in each.additions}
         plain = sorted(name for name in (*state.asked, *state.changed) if name not in later)
         if plain:
             return self._send(state, tuple(state.target[name] for name in plain[: state.batch]))
         if handovers:
-            additions = tuple(state.target[name] for name in handovers[0].additions)
+            additions = tuple(state.target[name] for name in handovers[0].additions[: state.batch])
             return None if state.flights else self._send(state, additions, handovers[0].removals)
         return self._send(state, ()) if state.greeting_due else None
 

@@ -31,6 +31,10 @@ class Flight:
     def names(self) -> tuple[str, ...]:
         return (*(resource.name for resource in self.additions), *self.removals)
 
+    @property
+    def is_handover(self) -> bool:
+        return bool(self.additions and self.removals)
+
 
 @dataclass(slots=True)
 class TypeState:
