@@ -99,3 +99,19 @@ def set_severities(diagnostics: Iterable[Diagnostic], severities: Mapping[str, S
     """The findings as a repository's `severity` setting weighs them; silenced ones are left out."""
     weighed = (replace(finding, severity=severities.get(finding.code.word, finding.level)) for finding in diagnostics)
     return tuple(finding for finding in weighed if finding.level is not Severity.OFF)
+
+
+def plain_diagnostic(finding: Diagnostic) -> Mapping[str, object]:
+    """As every command prints it in JSON, and as the daemon shows it."""
+    subject = finding.subject
+    return {
+        "file": finding.position.file,
+        "line": finding.position.line,
+        "column": finding.position.column,
+        "code": finding.code.word,
+        "severity": finding.level.value,
+        "message": finding.message,
+        "hint": finding.hint,
+        "resource": {"type": subject.type, "mesh": subject.mesh, "name": subject.name} if subject else None,
+        "path": finding.path,
+    }

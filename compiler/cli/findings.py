@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 
 from compiler.cli.output import Output
-from compiler.diagnostics import Diagnostic, Severity
+from compiler.diagnostics import Diagnostic, Severity, plain_diagnostic
 from compiler.resources.resource_set import Counts
 from compiler.source.tree import SourceFile, SourceTree
 
@@ -40,7 +40,7 @@ def as_json(diagnostics: Iterable[Diagnostic], counts: Counts) -> dict[str, Any]
     found = list(diagnostics)
     return {
         "schemaVersion": SCHEMA_VERSION,
-        "diagnostics": [diagnostic_json(finding) for finding in found],
+        "diagnostics": [plain_diagnostic(finding) for finding in found],
         "summary": {
             "files": counts.files,
             "documents": counts.documents,
@@ -49,21 +49,6 @@ def as_json(diagnostics: Iterable[Diagnostic], counts: Counts) -> dict[str, Any]
             "errors": _count(found, Severity.ERROR),
             "warnings": _count(found, Severity.WARNING),
         },
-    }
-
-
-def diagnostic_json(finding: Diagnostic) -> dict[str, Any]:
-    subject = finding.subject
-    return {
-        "file": finding.position.file,
-        "line": finding.position.line,
-        "column": finding.position.column,
-        "code": finding.code.word,
-        "severity": finding.level.value,
-        "message": finding.message,
-        "hint": finding.hint,
-        "resource": {"type": subject.type, "mesh": subject.mesh, "name": subject.name} if subject else None,
-        "path": finding.path,
     }
 
 

@@ -1,7 +1,7 @@
 """The certificate of one proxy, the same bytes from every replica and after every restart within one epoch."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,8 +20,6 @@ OUTAGE_RESERVE = timedelta(hours=8)
 """What a proxy's certificate has left at least, so that a control plane may be gone for that long (promise 41)."""
 
 SHORTEST_LIFETIME = timedelta(minutes=10)
-SERVICE_TAG = "kuma.io/service"
-
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SEED_BYTES = 48
 _SERIAL_BYTES = 19
@@ -93,14 +91,6 @@ def issue_in_epoch(authority: Authority, node: str, uris: tuple[str, ...], epoch
     serial = _derive_serial(authority, node, uris, epoch.number, not_after)
     certificate = _sign(authority, _describe(authority, key, uris, serial).not_valid_before(not_before), not_after)
     return Leaf(_chain(authority, certificate), _key_pem(key), not_before, not_after, min(epoch.end, not_after))
-
-
-def identity_uris(mesh: str, tag_sets: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """Kuma's set: one SPIFFE id for each distinct service, then one `kuma://` URI for each tag that any inbound has."""
-    services = {tags[SERVICE_TAG] for tags in tag_sets if SERVICE_TAG in tags}
-    tags = {(tag, value) for tag_set in tag_sets for tag, value in tag_set.items()}
-    spiffe = sorted(f"spiffe://{mesh}/{service}" for service in services)
-    return (*spiffe, *sorted(f"kuma://{tag}/{value}" for tag, value in tags))
 
 
 def _whole_seconds(duration: timedelta) -> timedelta:

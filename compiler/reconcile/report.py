@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from compiler.diagnostics import Diagnostic
+from compiler.diagnostics import plain_diagnostic
 from compiler.reconcile.channel import Channel, Message
 from compiler.reconcile.outcome import Outcome, State
 from compiler.reconcile.ports import Published, Tip
@@ -87,19 +87,3 @@ class Report:
             _log.warning(
                 "not-published", commit=candidate["commit"], state=state.value, reason=reason, diagnostics=found
             )
-
-
-def plain_diagnostic(finding: Diagnostic) -> Mapping[str, object]:
-    """As every command prints it in JSON."""
-    subject = finding.subject
-    return {
-        "file": finding.position.file,
-        "line": finding.position.line,
-        "column": finding.position.column,
-        "code": finding.code.word,
-        "severity": finding.level.value,
-        "message": finding.message,
-        "hint": finding.hint,
-        "resource": {"type": subject.type, "mesh": subject.mesh, "name": subject.name} if subject else None,
-        "path": finding.path,
-    }

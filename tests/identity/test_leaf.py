@@ -18,7 +18,6 @@ from compiler.identity.leaf import (
     LEAF_LIFETIME,
     Leaf,
     epoch_at,
-    identity_uris,
     issue_leaf,
     rotation_period,
 )
@@ -212,22 +211,6 @@ def test_an_intermediate_is_sent_along_so_that_the_root_suffices() -> None:
     leaf = issue(authority=Authority(key, sign_ca("below", key, root_key), (certificate,)))
     assert len(x509.load_pem_x509_certificates(leaf.chain)) == 2
     assert verify(leaf, root, NOW + timedelta(minutes=1)) == list(URIS)
-
-
-def test_identity_uris_are_one_spiffe_id_for_each_service_and_one_uri_for_each_tag() -> None:
-    tag_sets = (
-        {"kuma.io/service": "web", "version": "v1", "kuma.io/protocol": "http"},
-        {"kuma.io/service": "admin", "version": "v1"},
-        {"kuma.io/service": "web", "kuma.io/protocol": "http"},
-    )
-    assert identity_uris("default", tag_sets) == (
-        "spiffe://default/admin",
-        "spiffe://default/web",
-        "kuma://kuma.io/protocol/http",
-        "kuma://kuma.io/service/admin",
-        "kuma://kuma.io/service/web",
-        "kuma://version/v1",
-    )
 
 
 def test_it_prints_as_redacted() -> None:

@@ -23,12 +23,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from compiler.envoy.names import authority_secret, identity_secret
 from compiler.identity.authority import Authority, IdentityError, create_authority
-from compiler.identity.leaf import epoch_at, identity_uris
+from compiler.identity.leaf import epoch_at
 from compiler.identity.secrets import IdentitySource, ServedSecret
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NODE = "default.backend-1"
-URIS = identity_uris("default", [{"kuma.io/service": "backend", "version": "v1"}])
+URIS = ("spiffe://default/backend", "kuma://kuma.io/service/backend", "kuma://version/v1")
 DEFAULT, PAYMENTS = (create_authority(mesh, "ca-1", now=NOW) for mesh in ("default", "payments"))
 PATH = f"{os.environ['PATH']}:{Path(sys.executable).parent}"
 
