@@ -1,5 +1,6 @@
 """The repository that is followed, as the reconcile loop wants it: all of Git's troubles are sentences."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from compiler.source.objects import open_repository, read_commit_object
 from compiler.source.refs import GitError, find_git_directory, local_path
 from compiler.source.tree import SourceTree
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CREDENTIALS: Final = re.compile(r"(?<=:/)/?[^/@\s]*@")
 """A user and a password in a URL; a path made of the URL has one slash less."""
 
@@ -67,5 +69,9 @@ class WatchedRepository:
 def _sentences() -> Iterator[None]:
     try:
         yield
-    except (GitError, OSError) as error:
+    except GitError as error:
         raise SourceError(_CREDENTIALS.sub("", str(error))) from error
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        hint = "free some space there" if error.errno in _FULL else "mend that"
+        raise SourceError(f"the repository cannot be read: {place}{error.strerror}; {hint}, it is tried again") from error

@@ -10,6 +10,8 @@ _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 _SHA256_ID = re.compile(r"[0-9a-f]{64}")
 _REF = re.compile(r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)|/\.|/$))[^\x00-\x20\x7f~^:?*\[\\./-][^\x00-\x20\x7f~^:?*\[\\]*")
 _PSEUDO_REF = re.compile(r"[A-Z][A-Z_]*")
+_ELSEWHERE = re.compile(r"(?!file://)[a-z][a-z0-9+.-]*:/|[^/:]+@[^/:]+:")
+"""A URL of another machine (its second slash may be lost in a path), or git's own `user@host:path`."""
 _MAX_SYMBOLIC = 5
 _MAX_REF_BYTES = 4096
 _MAX_PACKED_BYTES = 256 * 1024 * 1024
@@ -44,7 +46,9 @@ class GitDirectory:
 
 
 def local_path(location: str | Path) -> Path:
-    """A path, or a file:// address of this machine."""
+    """A path, or a file:// address of this machine; raises `NotARepository` for an address of another one."""
+    if _ELSEWHERE.match(str(location)):
+        raise NotARepository(f"{location} is on another machine, which this release does not follow; give a local clone")
     return Path(str(location).removeprefix("file://"))
 
 

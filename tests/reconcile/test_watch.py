@@ -1,5 +1,6 @@
 """Hints that a ref has moved, and what the watched repository says of itself."""
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -53,3 +54,12 @@ def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
         source.tip()
     assert "hunter2" not in str(caught.value)
     assert "host.test/mesh" in str(caught.value)
+
+
+def test_a_full_disk_is_said_with_its_place_and_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "mirror.git/objects")
+
+    monkeypatch.setattr("compiler.source.mirror.Mirror.open_source", fail)
+    with pytest.raises(SourceError, match="mirror.git/objects: No space left on device; free some space there"):
+        WatchedRepository(str(tmp_path), "main", "", tmp_path / "mirror.git").tip()

@@ -137,3 +137,11 @@ def test_a_mirror_turns_to_another_source(clone: Clone, tmp_path: Path) -> None:
     mirror = Mirror(tmp_path / "mirror.git")
     mirror.open_source(clone.path)
     assert paths(mirror.open_source(other.path).read_commit(commit).value) == ["b.yaml"]
+
+
+@pytest.mark.parametrize(
+    "location", ["https://host.test/mesh", "https:/host.test/mesh", "ssh://git@host.test/mesh", "git@host.test:mesh.git"]
+)
+def test_a_repository_of_another_machine_is_said_to_be_one(location: str, tmp_path: Path) -> None:
+    with pytest.raises(NotARepository, match="on another machine"):
+        Mirror(tmp_path / "mirror.git").open_source(location)
