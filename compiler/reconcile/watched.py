@@ -74,4 +74,5 @@ def _sentences() -> Iterator[None]:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         hint = "free some space there" if error.errno in _FULL else "mend that"
-        raise SourceError(f"the repository cannot be read: {place}{error.strerror}; {hint}, it is tried again") from error
+        message = f"the repository cannot be read: {place}{error.strerror}; {hint}, it is tried again"
+        raise SourceError(message) from error

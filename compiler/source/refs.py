@@ -48,7 +48,7 @@ class GitDirectory:
 def local_path(location: str | Path) -> Path:
     """A path, or a file:// address of this machine; raises `NotARepository` for an address of another one."""
     if _ELSEWHERE.match(str(location)):
-        raise NotARepository(f"{location} is on another machine, which this release does not follow; give a local clone")
+        raise NotARepository(f"{location} is on another machine, which is not followed yet; give a local clone")
     return Path(str(location).removeprefix("file://"))
 
 

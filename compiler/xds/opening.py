@@ -24,6 +24,20 @@ def open_delta(state: TypeState, request: DeltaRequest, memory: Remembered, conf
     state.judge_all()
 
 
+def doubt_unclaimed(clusters: TypeState, endpoints: TypeState) -> None:
+    """Whose endpoints are asked for is there: what Envoy added before a NACK it runs, but does not claim.
+
+    The NACK itself may be lost with a server that was killed. A configured name of no cluster is an EDS service name.
+    """
+    if not clusters.wildcard:
+        return
+    services = endpoints.target.keys() - clusters.target.keys()
+    unclaimed = sorted(endpoints.names - clusters.held.keys() - clusters.unsure.keys() - services)
+    for name in unclaimed:
+        clusters.doubt(name, clusters.target.get(name))
+    clusters.judge(unclaimed)
+
+
 def open_sotw(
     state: TypeState, request: SotwRequest, memory: Remembered, config: ProxyConfig | None, *, credible: bool
 ) -> None:

@@ -17,7 +17,7 @@ from compiler.xds.answering import (
     write_tokens,
 )
 from compiler.xds.events import DeltaRequest, Request, Response
-from compiler.xds.opening import open_delta, open_sotw, recognise_claim
+from compiler.xds.opening import doubt_unclaimed, open_delta, open_sotw, recognise_claim
 from compiler.xds.remembered import Remembered
 from compiler.xds.sending import launch, resend_endpoints
 from compiler.xds.served import CDS, DELIVERY_ORDER, EDS, LDS, SDS, ProxyConfig, Resource
@@ -218,6 +218,8 @@ class Subscription:
     def _open(self, state: TypeState, request: Request) -> None:
         if isinstance(request, DeltaRequest):
             open_delta(state, request, self.memory, self.config)
+            if state.type_url == EDS:
+                doubt_unclaimed(self.types[CDS], state)
         else:
             credible = not may_be_new(self.types, state.type_url)
             open_sotw(state, request, self.memory, self.config, credible=credible)

@@ -61,5 +61,5 @@ def test_a_full_disk_is_said_with_its_place_and_what_helps(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device", "mirror.git/objects")
 
     monkeypatch.setattr("compiler.source.mirror.Mirror.open_source", fail)
-    with pytest.raises(SourceError, match="mirror.git/objects: No space left on device; free some space there"):
+    with pytest.raises(SourceError, match=r"mirror\.git/objects: No space left on device; free some space there"):
         WatchedRepository(str(tmp_path), "main", "", tmp_path / "mirror.git").tip()

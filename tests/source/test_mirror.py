@@ -140,7 +140,8 @@ def test_a_mirror_turns_to_another_source(clone: Clone, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["https://host.test/mesh", "https:/host.test/mesh", "ssh://git@host.test/mesh", "git@host.test:mesh.git"]
+    "location",
+    ["https://host.test/mesh", "https:/host.test/mesh", "ssh://git@host.test/mesh", "git@host.test:mesh.git"],
 )
 def test_a_repository_of_another_machine_is_said_to_be_one(location: str, tmp_path: Path) -> None:
     with pytest.raises(NotARepository, match="on another machine"):

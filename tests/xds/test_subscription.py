@@ -9,7 +9,7 @@ from compiler.xds.remembered import Remembered, UnrepairedNack, remember
 from compiler.xds.served import CDS, ECDS, EDS, LDS, RDS, SDS, ProxyConfig, Resource
 from compiler.xds.subscription import NAME_LIMIT, Subscription, TooManyNamesError
 from tests.xds.build import config
-from tests.xds.model_envoy import make
+from tests.xds.model_envoy import make, read
 from tests.xds.model_server import World
 
 both = pytest.mark.parametrize("full_state", [False, True], ids=["delta", "sotw"])
@@ -221,6 +221,58 @@ def test_a_listener_claimed_from_long_ago_makes_room_for_the_new_ones_in_one_res
     response = machine.take()
     assert response is not None
     assert ([each.name for each in response.resources], response.removals) == (["new"], ("old",))
+
+
+def test_of_the_new_listeners_that_replace_a_long_forgotten_one_only_the_bad_one_is_left_out() -> None:
+    """The server restarts two configurations after the one that the client has, so that l2 is strange to it."""
+    clusters = [make("c1", 0)]
+    listeners = [make("l1", 0, bad="semantic", exclusive="x"), make("l3", 0, exclusive="y")]
+    world = run(False, mesh("one", listeners=[make("l2", 0, exclusive="x")], clusters=clusters))
+    world.publish(mesh("two", listeners=[], clusters=clusters))
+    world.publish(mesh("three", listeners=listeners, clusters=clusters))
+    world.restart_server()
+    world.settle()
+    assert sorted(world.client.applied[LDS]) == ["l3"]
+    assert len(world.client.nacks) == 2
+
+
+def test_what_needs_the_address_of_a_strange_listener_waits_until_that_one_is_surely_gone() -> None:
+    """The refusal of l1 keeps the stranger where it is: l3, sent meanwhile, would be refused without being bad."""
+    world = World(full_state=False)
+    world.client.applied[LDS]["old"] = read(make("old", 0, exclusive="y"))
+    world.client.accepted[LDS]["old"] = "forgotten"
+    world.reconnect()
+    listeners = [make("l1", 0, bad="outer", exclusive="x"), make("l3", 0, exclusive="y")]
+    world.publish(mesh("one", listeners=listeners, clusters=[make("c1", 0)]))
+    world.settle()
+    assert sorted(world.client.applied[LDS]) == ["l3"]
+    assert [sorted(each.name for each in nack.resources) for nack in world.client.nacks] == [["l1", "l3"], ["l1"]]
+
+
+@pytest.mark.parametrize("published_first", [False, True], ids=["after the restart", "before the restart"])
+def test_a_cluster_from_a_response_whose_refusal_was_lost_in_a_restart_is_removed(published_first: bool) -> None:
+    """Envoy runs c3 without claiming it; only its interest in the endpoints of c3 gives that away."""
+    world = run(False, BASE)
+    refused = [make("c1", 1), make("c2", 1, bad="semantic"), make("c3", 1)]
+    world.publish(mesh("two", listeners=[L1], clusters=refused))
+    while "c3" not in world.client.applied[CDS]:
+        assert world.write() or world.deliver_response() or world.deliver_request()
+    last = mesh("three", listeners=[L1], clusters=[make("c1", 1), make("c4", 1)])
+    if published_first:
+        world.publish(last)
+    world.restart_server()
+    world.publish(last)
+    world.settle()
+    assert world.is_running(last)
+
+
+def test_an_eds_service_name_is_not_taken_for_a_forgotten_cluster() -> None:
+    machine = Subscription(Remembered("n"), full_state=False)
+    cluster = make("c1", 1)
+    machine.on_config(config("one", {CDS: [cluster], EDS: [make("service", 1)]}))
+    machine.on_request(DeltaRequest(CDS, claims={"c1": cluster.version}))
+    machine.on_request(DeltaRequest(EDS, ("service", "stranger")))
+    assert list(machine.types[CDS].gone) == ["stranger"]
 
 
 @both
