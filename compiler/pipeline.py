@@ -7,11 +7,12 @@ nothing is the same code with an empty memo.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from compiler.diagnostics import Checked, Diagnostic, set_severities, sort_diagnostics
+from compiler.diagnostics import Checked, Diagnostic, Severity, set_severities, sort_diagnostics
 from compiler.envoy.policy import HOOKS
 from compiler.memo import Memo
-from compiler.mesh.checks import FINDINGS, check_resource
+from compiler.mesh.checks import DANGLING_REF, FINDINGS, SELECTS_NOTHING, check_resource
 from compiler.mesh.graph import RESOURCE, is_proxy, load
 from compiler.mesh.reachability import index_callers
 from compiler.mesh.selection import KINDS
@@ -28,6 +29,8 @@ from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.take import SNAPSHOT, Taken, report
 from compiler.source.parse import ParseCache, parse
 from compiler.source.tree import SourceTree
+
+_REFERRED_BY_NOTHING: Final = frozenset(policy.kind.type for policy in POLICIES) - {"MeshHTTPRoute"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,18 @@ class Compiler:
     _files: GenerationTree = field(default_factory=GenerationTree)
     _nodes: Nodes = field(default_factory=Nodes)
 
-    def compile(self, tree: SourceTree) -> Checked[Compiled]:
-        """A generation with warnings, or the errors that stand in its way."""
+    def compile(self, tree: SourceTree, *, thorough: bool = False) -> Checked[Compiled]:
+        """A generation with warnings, or the errors that stand in its way.
+
+        `thorough` looks between the documents even where some of them could not be read.
+        """
         before = dict(self.memo.computed)
         read = self.read(tree)
         resources, settings = read.value
         if read.failed:
-            return Checked(Compiled(None, resources, settings, {}, self.memo), read.diagnostics)
+            between = self._find_despite(read) if thorough else ()
+            found = sort_diagnostics((*read.diagnostics, *between))
+            return Checked(Compiled(None, resources, settings, {}, self.memo), found)
         graph = Checked(None, set_severities(self.graph(resources), settings.severity))
         taken = () if graph.failed else set_severities(self.snapshots(resources), settings.severity)
         counters = {name: count - before.get(name, 0) for name, count in self.memo.computed.items()}
@@ -87,6 +95,19 @@ class Compiler:
         self._judged.keep_only(documents.value)
         found = set_severities((*documents.diagnostics, *resources.diagnostics), settings.value.severity)
         return Checked((resources.value, settings.value), sort_diagnostics((*settings.diagnostics, *found)))
+
+    def _find_despite(self, read: Checked[tuple[ResourceSet, Settings]]) -> tuple[Diagnostic, ...]:
+        """What is wrong between the documents that could be read, in a memo of its own.
+
+        A reference may be to something in a document that could not: it counts as dangling only if all of those are
+        policies that nothing refers to.
+        """
+        resources, settings = read.value
+        found = Compiler(self.schemas).graph(resources)
+        broken = {one.subject.type if one.subject else "" for one in read.diagnostics if one.level is Severity.ERROR}
+        if not broken <= _REFERRED_BY_NOTHING:
+            found = tuple(one for one in found if one.code not in (DANGLING_REF, SELECTS_NOTHING))
+        return set_severities(found, settings.severity)
 
     def graph(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """Resources into the mesh's tables, and what is wrong between them: of a template, once."""

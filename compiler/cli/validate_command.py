@@ -23,7 +23,7 @@ def validate(
     from compiler.pipeline import Compiler
 
     tree = open_tree(path, ref)
-    compiled = Compiler().compile(tree.value)
+    compiled = Compiler().compile(tree.value, thorough=True)
     diagnostics = sort_diagnostics((*tree.diagnostics, *compiled.diagnostics))
     show(diagnostics, compiled.value.resources.counts, tree.value, output, strict=strict)
     failed = tree.failed or compiled.failed or (strict and bool(diagnostics))
