@@ -177,7 +177,7 @@ def test_a_variable_is_a_flag_and_an_unknown_one_a_warning(places: Path) -> None
 def test_a_bug_of_ours_is_70_and_a_sentence(
     places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def break_down(*_: object) -> None:
+    def break_down(*_: object, **__: object) -> None:
         raise LookupError("no such thing")
 
     monkeypatch.setattr("compiler.pipeline.Compiler.compile", break_down)
