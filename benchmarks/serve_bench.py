@@ -1,22 +1,23 @@
 """End to end: a commit, the real daemon, and a connection a proxy; from the moved branch to the last ACK.
 
 Clock points: t0 the branch moved (this process), t1 detected, t2 compiled, t3 durable, t4 first push, t5 last ACK (the
-daemon's `/status`). Left out: t6, the effect on traffic, which takes two real Envoys.
+daemon's `/status`), t6 the first answer under the new rule on a kept-alive connection through two real Envoys.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import probe
 from benchmarks.daemon import Daemon, Proxies
 from benchmarks.edits import EDITS, Edit, commit_edit, undo
 from benchmarks.effort import Effort
 from benchmarks.fleet import Fleet
 from benchmarks.generate import make_repository
 from benchmarks.measure import Measurement
-from benchmarks.repository import Moved, WorkloadRepository
+from benchmarks.repository import Changes, Moved, WorkloadRepository
 from benchmarks.tiers import Shape
 
 POINTS: Final = ("detected", "compiled", "durable", "first_push", "last_ack")
@@ -32,6 +33,9 @@ _LOOK: Final = 0.01
 _STORM_COMMITS: Final = 100
 _STORM_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 60.0
+_PROBED: Final = ("S", "M")
+"""The tiers whose simulated proxies leave room for two real ones."""
+_FEWEST_FLIPS: Final = 20
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Stage:
     daemon: Daemon
     proxies: Proxies
     nodes: Sequence[str]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -
             daemon.wait_for(lambda status: status["serving"] is not None, _PATIENCE)
             seconds = time.perf_counter() - begun
             yield Measurement("start", "empty data folder to serving", (seconds,), sum(daemon.cpu().values()))
-            stage = Stage(fleet, WorkloadRepository(folder / "mesh.git"), daemon, proxies, _choose_nodes(fleet))
+            stage = Stage(fleet, WorkloadRepository(folder / "mesh.git"), daemon, proxies, _choose_nodes(fleet), folder)
             yield from _measure_all(stage, operations, effort)
         finally:
             proxies.stop()
@@ -94,10 +99,12 @@ def _choose_nodes(fleet: Fleet) -> Sequence[str]:
 
 
 def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
+    tier = stage.fleet.shape.tier.name
     yield _measure_connect(stage, "C1", "connect storm")
     for name in operations:
         if name in EDITS:
-            yield _measure_edit(stage, EDITS[name], effort)
+            one = _measure_edit(stage, EDITS[name], effort)
+            yield from _add_effect(stage, one, effort) if name == "E1" and tier in _PROBED else (one,)
     if "E9" in operations:
         yield _measure_burst(stage)
     if "C2" in operations:
@@ -166,6 +173,63 @@ def _try(stage: Stage, edit: Edit, step: int) -> Try:
     status = stage.daemon.wait_for((_converged if edit.publishes else _serves)(moved.commit), _PATIENCE)
     points = _since(moved, status["serving"]["timings"], POINTS if edit.publishes else POINTS[:3])
     return Try(points, stage.proxies.ask("read"), spent)
+
+
+def _add_effect(stage: Stage, one: Measurement, effort: Effort) -> Iterator[Measurement]:
+    """The edit's measurement, then its effect on traffic, or a note on why that is missing."""
+    binary = probe.look_for_envoy()
+    if binary is None:
+        yield replace(one, notes=(*one.notes, "no Envoy found: effect on traffic left out"))
+        return
+    yield one
+    yield _measure_effect(stage, binary, effort)
+
+
+def _measure_effect(stage: Stage, binary: Path, effort: Effort) -> Measurement:
+    """The probe is in the mesh only as long as this takes; the first two flips only warm up."""
+    with probe.serving() as ports:
+        _commit_probe(stage, probe.write_probe(ports), "add the probe")
+        with probe.running_envoys(binary, stage.folder, stage.daemon.xds), probe.calling(ports) as line:
+            stage.daemon.wait_for(probe.holds_all, _PATIENCE)
+            flips = _flip_repeatedly(stage, line, effort)
+        _commit_probe(stage, probe.remove_probe(), "remove the probe")
+    count = len(flips)
+    phases = {f"to {name}": sum(one.points[name] for one in flips) / count for name in flips[0].points}
+    counters = {f"cpu ms {name}": sum(one.cpu[name] for one in flips) / count * 1e3 for name in flips[0].cpu}
+    counters["odd answers"] = line.odd
+    cpu = sum(sum(one.cpu.values()) for one in flips) / count
+    seconds = tuple(one.points["effect"] for one in flips)
+    return Measurement("E1 effect", "a permission, to traffic through two Envoys", seconds, cpu, phases, counters)
+
+
+def _commit_probe(stage: Stage, changes: Changes, message: str) -> None:
+    """No connected proxy hears of it."""
+    moved = stage.repository.commit(changes, message)
+    stage.daemon.wait_for(_serves(moved.commit), _PATIENCE)
+
+
+def _flip_repeatedly(stage: Stage, line: probe.Line, effort: Effort) -> Sequence[Try]:
+    for granted in (False, True):
+        _flip(stage, line, granted=granted)
+    flips: list[Try] = []
+    begun, fewest = time.perf_counter(), min(_FEWEST_FLIPS, effort.tries)
+    while len(flips) < fewest or effort.goes_on(len(flips), time.perf_counter() - begun):
+        flips.append(_flip(stage, line, granted=len(flips) % 2 == 1))
+    return flips
+
+
+def _flip(stage: Stage, line: probe.Line, *, granted: bool) -> Try:
+    """Raises RuntimeError where an Envoy refuses what it is sent, TimeoutError where traffic stays as it was."""
+    before = stage.daemon.cpu()
+    message = f"E1: {'grant' if granted else 'withdraw'} the probe's permission"
+    moved = stage.repository.commit(probe.write_permission(granted=granted), message)
+    effect = line.until(probe.GRANTED if granted else probe.WITHDRAWN) - moved.at
+    time.sleep(_QUIET)
+    spent = Spent(before, stage.daemon.cpu()).parts
+    status = stage.daemon.wait_for(_converged(moved.commit), _PATIENCE)
+    if refusals := probe.list_refusals(status):
+        raise RuntimeError(f"a real Envoy refused {moved.commit}: {refusals}")
+    return Try({**_since(moved, status["serving"]["timings"]), "effect": effect}, {}, spent)
 
 
 def _undo(stage: Stage, edit: Edit, steps: int) -> None:
