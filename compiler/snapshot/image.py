@@ -1,7 +1,7 @@
 """The serving image: what the server process reads, so that it never opens Git nor parses what people wrote."""
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -29,11 +29,15 @@ _SMALL: Final = 4 * 1024 * 1024
 
 
 class ImageReader:
-    """Follows an image that another process appends to; a torn end is not seen, only whole generations are."""
+    """Follows an image that another process appends to; a torn end is not seen, only whole generations are.
+
+    The file that was read is held open: the system gives the number of a file that is gone to another one, which would
+    then be taken for the same.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: tuple[int, int] | None = None
+        self._held: BinaryIO | None = None
         self._segments = Segments()
         self._offset = 0
         self._records = 0
@@ -49,35 +53,52 @@ class ImageReader:
         Raises `ImageDamaged`; `generation` stays what it was, and is served on until the image is made anew.
         """
         try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if (status.st_dev, status.st_ino) != self._file or status.st_size < self._offset:
-                    return self._load(file.read(), (status.st_dev, status.st_ino))
-                file.seek(self._offset)
-                content = file.read()
+            file = self._path.open("rb")
         except FileNotFoundError:
             return self.generation
+        with ExitStack() as closing:
+            closing.callback(file.close)
+            if self._held is None or not _is_longer(file, self._held, self._offset):
+                if self._load(file.read()):
+                    self._hold(file)
+                    closing.pop_all()
+                return self.generation
+            file.seek(self._offset)
+            self._read_on(file.read())
+        return self.generation
+
+    def _read_on(self, content: bytes) -> None:
         try:
             read = _apply(self._segments, content, 0, self._records)
         except ImageDamaged:
-            self._file = None  # the next look reads all of whatever stands there then
+            self._hold(None)  # the next look reads all of whatever stands there then
             raise
         self._offset, self._records = self._offset + read.end, self._records + read.records
-        return self.generation
 
-    def _load(self, content: bytes, file: tuple[int, int]) -> ServedGeneration | None:
-        """A new file: nothing is taken over until all of it is read."""
+    def _load(self, content: bytes) -> bool:
+        """A new file: nothing is taken over until all of it is read; whether it was."""
         if not HEADER.startswith(content[: len(HEADER)]):
             raise ImageDamaged(f"{self._path} is no serving image of this version")
         if len(content) < len(HEADER):
-            return self.generation
+            return False
         segments = Segments(self.generation)
         read = _apply(segments, content, len(HEADER), 0)
         if segments.generation is None:
-            return self.generation
+            return False
         segments.forget_known()
-        self._segments, self._file, self._offset, self._records = segments, file, read.end, read.records
-        return self.generation
+        self._segments, self._offset, self._records = segments, read.end, read.records
+        return True
+
+    def _hold(self, file: BinaryIO | None) -> None:
+        if self._held is not None:
+            self._held.close()
+        self._held = file
+
+
+def _is_longer(file: BinaryIO, held: BinaryIO, offset: int) -> bool:
+    """Whether it is the file that is held, with at least what was read of it."""
+    now, before = os.fstat(file.fileno()), os.fstat(held.fileno())
+    return os.path.samestat(now, before) and now.st_size >= offset
 
 
 class ImageWriter:

@@ -345,6 +345,22 @@ def test_after_any_of_100_kills_the_image_shows_a_whole_generation(tmp_path: Pat
     assert number > 10
 
 
+def test_a_new_file_is_not_taken_for_the_old_one_though_it_has_its_number(tmp_path: Path) -> None:
+    """File systems reuse the numbers of files that are gone: after each compaction the second next has the first's."""
+    path = tmp_path / "image"
+    writer, reader = ImageWriter(path), ImageReader(path)
+    for number in range(1, 60):
+        writer.append(generation({"w/p": {"one": number}, "w/q": {"two": 2}}), number)
+        if number % 3 == 0:
+            writer.compact()
+            writer.append(generation({"w/p": {"one": -number}}), number)
+            writer.compact()
+        if number % 2 == 0:
+            found = reader.latest()
+            assert found is not None
+            assert found.number == number
+
+
 def _killed_writer(path: Path, first: int, seconds: float) -> int:
     """What it said last to have appended."""
     told, tell = os.pipe()
