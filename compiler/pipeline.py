@@ -13,7 +13,7 @@ from compiler.diagnostics import Checked, Diagnostic, Severity, set_severities, 
 from compiler.envoy.policy import HOOKS
 from compiler.memo import Memo
 from compiler.mesh.checks import DANGLING_REF, FINDINGS, SELECTS_NOTHING, check_resource
-from compiler.mesh.graph import RESOURCE, is_proxy, load
+from compiler.mesh.graph import is_proxy, load
 from compiler.mesh.reachability import index_callers
 from compiler.mesh.selection import KINDS
 from compiler.policies import POLICIES
@@ -166,4 +166,4 @@ def compile_tree(tree: SourceTree, schemas: Schemas | None = None) -> Checked[Co
     return Compiler(schemas or Schemas.load()).compile(tree)
 
 
-__all__ = ["RESOURCE", "Compiled", "Compiler", "compile_tree"]
+__all__ = ["Compiled", "Compiler", "compile_tree"]

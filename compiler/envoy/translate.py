@@ -1,15 +1,14 @@
 """The IR to Envoy's messages: each part of a proxy gives the resources that it alone decides."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf.message import Message
 
-from compiler.envoy.clusters import HTTP, empty_cluster, inbound_cluster, outbound_cluster, passthrough_cluster
+from compiler.envoy.clusters import HTTP, empty_cluster, outbound_cluster, passthrough_cluster
 from compiler.envoy.http_filters import http_permission
 from compiler.envoy.listeners import (
-    inbound_listener,
     outbound_listener,
     passthrough_listener,
     tcp_extension,
@@ -24,43 +23,15 @@ from compiler.envoy.names import (
     identity_secret,
 )
 from compiler.envoy.policy import Policy
-from compiler.envoy.resources import EnvoyResources, ResourceType
+from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import inbound_routes, outbound_routes
-from compiler.mesh.proxy import Destination, Inbound, Outbound, Proxy, Transparent, Upstream
+from compiler.mesh.proxy import Inbound, Outbound, Proxy, Transparent, Upstream
 
 Policies = Mapping[str, Policy]
 Built = Iterator[tuple[ResourceType, Message]]
 
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # redirected connections come to any address
 _LOOP_BREAKER = {4: "127.0.0.6", 6: "::6"}
-
-
-def translate(
-    proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]
-) -> EnvoyResources:
-    """All that one proxy holds; its load assignments are looked up, for they change without it."""
-    messages: dict[ResourceType, dict[str, Message]] = {}
-    for kind, message in _parts(proxy, policies, assign):
-        messages.setdefault(kind, {})[name_of(message)] = message
-    return EnvoyResources(messages, secret_names(proxy))
-
-
-def _parts(proxy: Proxy, policies: Policies, assign: Callable[[Destination], ClusterLoadAssignment]) -> Built:
-    for inbound in proxy.inbounds:
-        yield from inbound_resources(inbound, policies)
-    for outbound in proxy.outbounds:
-        yield from outbound_resources(outbound, policies)
-    for upstream in proxy.upstreams:
-        yield from upstream_resources(upstream, policies)
-        yield ResourceType.ENDPOINT, assign(upstream.destination)
-    if proxy.transparent is not None:
-        yield from transparent_resources(proxy.transparent, policies)
-
-
-def inbound_resources(inbound: Inbound, policies: Policies) -> Built:
-    yield ResourceType.LISTENER, inbound_listener(inbound, policies)
-    yield ResourceType.CLUSTER, inbound_cluster(inbound, policies)
-    yield from inbound_traffic(inbound, policies)
 
 
 def inbound_traffic(inbound: Inbound, policies: Policies) -> Built:
