@@ -8,7 +8,7 @@ functions with remembered inputs, and the cost of an edit is the part of the gra
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 W = TypeVar("W")
@@ -35,7 +35,12 @@ class CyclicQueryError(RuntimeError):
     """A query that asks itself: a mistake in the compiler."""
 
 
+_NOBODY: Final[frozenset["_Node"]] = frozenset()
+
+
 class _Node:
+    """`dependents` is a set once somebody leans on it: most nodes of a large memo are few people's concern."""
+
     __slots__ = ("changed_at", "computing", "dependents", "key", "sources", "stale", "table", "value", "verified_at")
 
     def __init__(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> None:
@@ -46,8 +51,17 @@ class _Node:
         self.verified_at = 0
         self.stale = True
         self.computing = False
-        self.sources: dict[_Node, None] = {}
-        self.dependents: set[_Node] = set()
+        self.sources: tuple[_Node, ...] = ()
+        self.dependents: set[_Node] | frozenset[_Node] = _NOBODY
+
+    def lean(self, dependent: "_Node") -> None:
+        if isinstance(self.dependents, frozenset):
+            self.dependents = set()
+        self.dependents.add(dependent)
+
+    def let_go(self, dependent: "_Node") -> None:
+        if isinstance(self.dependents, set):
+            self.dependents.discard(dependent)
 
 
 @dataclass
@@ -56,9 +70,11 @@ class Memo:
 
     computed: dict[str, int] = field(default_factory=dict)
     _tables: dict[object, dict[Hashable, _Node]] = field(default_factory=dict)
-    _stack: list[_Node] = field(default_factory=list)
+    _stack: list[dict[_Node, None]] = field(default_factory=list)
     _revision: int = 1
     _loose: set[_Node] = field(default_factory=set)
+    _stale: dict[object, set[Hashable]] = field(default_factory=dict)
+    """By table the keys that went stale and were not asked for since."""
 
     def write(self, table: Input[K, W], key: K, value: W) -> bool:
         """Set an input; True if it differs from what was there."""
@@ -68,7 +84,7 @@ class Memo:
         self._revision += 1
         node.value = value
         node.changed_at = self._revision
-        _mark_stale(node)
+        self._mark_stale(node)
         if value == table.default:
             self._loose.add(node)
         return True
@@ -89,7 +105,7 @@ class Memo:
 
     def stale(self, query: Query[K, Any]) -> frozenset[K]:
         """The keys whose value may have changed since they were last asked for."""
-        return frozenset(cast(K, key) for key, node in self._tables.get(query, {}).items() if node.stale)
+        return frozenset(cast("set[K]", self._stale.get(query, _NO_KEYS)))
 
     def forget(self, query: Query[K, Any], keys: Iterable[K]) -> None:
         """Drop roots that nobody will ask for again, and with them what only they leaned on."""
@@ -107,8 +123,9 @@ class Memo:
             if node.dependents or (isinstance(node.table, Input) and node.value != node.table.default):
                 continue
             self._tables[node.table].pop(node.key, None)
+            self._freshen(node)
             for source in node.sources:
-                source.dependents.discard(node)
+                source.let_go(node)
                 self._loose.add(source)
 
     @property
@@ -128,18 +145,17 @@ class Memo:
 
     def _record(self, node: _Node) -> None:
         if self._stack:
-            reader = self._stack[-1]
-            reader.sources[node] = None
-            node.dependents.add(reader)
+            self._stack[-1][node] = None
 
     def _refresh(self, node: _Node) -> None:
         if node.verified_at and not self._moved(node):
-            node.stale, node.verified_at = False, self._revision
+            node.verified_at = self._revision
+            self._freshen(node)
             return
         self._compute(node)
 
     def _moved(self, node: _Node) -> bool:
-        for source in tuple(node.sources):
+        for source in node.sources:
             if source.stale:
                 self._refresh(source)
             if source.changed_at > node.verified_at:
@@ -149,29 +165,46 @@ class Memo:
     def _compute(self, node: _Node) -> None:
         if node.computing:
             raise CyclicQueryError(f"{node.table.name}({node.key!r}) asks itself")
-        before, node.sources, node.computing = node.sources, {}, True
-        self._stack.append(node)
+        read: dict[_Node, None] = {}
+        node.computing = True
+        self._stack.append(read)
         try:
             value = cast(Query[Any, Any], node.table).function(self, node.key)
         except BaseException:
-            node.sources = before | node.sources
+            self._lean_on(node, dict.fromkeys(node.sources) | read)
             raise
         finally:
             self._stack.pop()
             node.computing = False
         self.computed[node.table.name] = self.computed.get(node.table.name, 0) + 1
-        for source in before.keys() - node.sources.keys():
-            source.dependents.discard(node)
-            self._loose.add(source)
+        self._lean_on(node, read)
         if not node.verified_at or not (node.value is value or node.value == value):
             node.value, node.changed_at = value, self._revision
-        node.stale, node.verified_at = False, self._revision
+        node.verified_at = self._revision
+        self._freshen(node)
+
+    def _lean_on(self, node: _Node, read: dict[_Node, None]) -> None:
+        for source in node.sources:
+            if source not in read:
+                source.let_go(node)
+                self._loose.add(source)
+        node.sources = tuple(read)
+        for source in read:
+            source.lean(node)
+
+    def _freshen(self, node: _Node) -> None:
+        node.stale = False
+        if waiting := self._stale.get(node.table):
+            waiting.discard(node.key)
+
+    def _mark_stale(self, node: _Node) -> None:
+        waiting = list(node.dependents)
+        while waiting:
+            dependent = waiting.pop()
+            if not dependent.stale:
+                dependent.stale = True
+                self._stale.setdefault(dependent.table, set()).add(dependent.key)
+                waiting.extend(dependent.dependents)
 
 
-def _mark_stale(node: _Node) -> None:
-    waiting = list(node.dependents)
-    while waiting:
-        dependent = waiting.pop()
-        if not dependent.stale:
-            dependent.stale = True
-            waiting.extend(dependent.dependents)
+_NO_KEYS: Final[frozenset[Hashable]] = frozenset()
