@@ -17,6 +17,7 @@ from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.mesh.rules import Destination, InboundRule, ResourceRule, inbound_rules, resource_rules
 from compiler.mesh.selection import ITEMS, KINDS, SELECTED, Selected, incoming, outgoing
 from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE
+from compiler.mesh.shape import REPLICA
 from compiler.mesh.subsets import SubsetRule, subset_rules
 from compiler.resources.model import Dataplane, MeshService, Resource, ResourceKey
 from compiler.resources.resource_set import Source
@@ -49,7 +50,7 @@ def show_config(snapshot: Snapshot) -> Json:
 def show_rules(memo: Memo, key: ResourceKey, sources: Sources) -> Json:
     """Every conf that holds for a proxy, merged, with where each came from; KeyError for what is no proxy."""
     proxy = _proxy(memo, key)
-    selected = memo.ask(SELECTED, key)
+    selected = _selected(memo, key)
     shown = (_show_kind(memo, kind, proxy, selected, sources) for kind in memo.read(KINDS, None))
     return {"resource": _meta(proxy), "httpMatches": [], "rules": [one for one in shown if one is not None]}
 
@@ -67,7 +68,7 @@ def show_policies(memo: Memo, key: ResourceKey, sources: Sources) -> Json:
             "outbound": one.outbound,
             "position": _position(one.policy, "", sources),
         }
-        for one in memo.ask(SELECTED, key)
+        for one in _selected(memo, key)
     ]
     return {"resource": _meta(proxy), "policies": policies}
 
@@ -78,6 +79,11 @@ def locate_resource(memo: Memo, key: ResourceKey, type_url: str, name: str, sour
     causes = [_position(origin.policy, origin.pointer, sources) for origin in causes_of(memo, key, kind, name)]
     places = [*causes, _position(key, "", sources)]
     return tuple(dict.fromkeys(place for place in places if place is not None))
+
+
+def _selected(memo: Memo, key: ResourceKey) -> tuple[Selected, ...]:
+    replica = memo.ask(REPLICA, key)
+    return memo.ask(SELECTED, replica.shape) if replica is not None else ()
 
 
 def _proxy(memo: Memo, key: ResourceKey) -> Resource:

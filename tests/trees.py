@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 
 from compiler.diagnostics import Checked
+from compiler.memo import Memo
+from compiler.mesh.proxy import Proxy
+from compiler.mesh.resolve import PROXY
+from compiler.mesh.shape import REPLICA
 from compiler.pipeline import Compiled, Compiler
+from compiler.resources.model import ResourceKey
 from compiler.resources.schema import Schemas
 from compiler.source.tree import SourceFile, SourceTree, blob_id
 
@@ -24,3 +29,10 @@ def compile_texts(*texts: str, compiler: Compiler | None = None) -> Checked[Comp
 
 def codes(checked: Checked[Compiled]) -> list[str]:
     return [finding.code.word for finding in checked.diagnostics]
+
+
+def resolve_proxy(memo: Memo, key: ResourceKey) -> Proxy:
+    """What the replicas of a Dataplane's shape must do."""
+    replica = memo.ask(REPLICA, key)
+    assert replica is not None
+    return memo.ask(PROXY, replica.shape)

@@ -1,7 +1,6 @@
 """Clusters: where a proxy connects to, one for each destination and one for each port of its own workload."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -40,9 +39,8 @@ def inbound_cluster(inbound: Inbound, policies: Policies) -> Cluster:
     cluster.load_assignment.cluster_name = inbound.name
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.CopyFrom(socket_address(inbound.workload_address, inbound.workload_port))
-    workload = _parse(inbound.workload_address)
-    if inbound.transparent and workload is not None and not workload.is_loopback:
-        cluster.upstream_bind_config.source_address.address = _LOOP_BREAKER[workload.version]
+    if inbound.transparent and inbound.workload_version:
+        cluster.upstream_bind_config.source_address.address = _LOOP_BREAKER[inbound.workload_version]
         cluster.upstream_bind_config.source_address.port_value = 0
     return _decorate(cluster, _workload_options(inbound.protocol), inbound.confs, policies)
 
@@ -64,14 +62,6 @@ def empty_cluster(name: str) -> Cluster:
     cluster.connect_timeout.FromSeconds(5)
     cluster.load_assignment.cluster_name = name
     return cluster
-
-
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    """None for a host name, which Envoy refuses; it comes this far where a repository takes that for a warning."""
-    try:
-        return ip_address(address)
-    except ValueError:
-        return None
 
 
 def _workload_options(protocol: str) -> HttpProtocolOptions | None:

@@ -46,6 +46,11 @@ NAMES: Final[Input[str, frozenset[str]]] = Input("names", frozenset())
 TRIMMED: Final[Input[tuple[str, Pair | None], Keys]] = Input("trimmed", _NONE)
 """By mesh and pair: MeshTrafficPermissions for the graph of callers, which knows fewer tags (kuma-core §6.3)."""
 
+ASKED: Final[Input[tuple[str, Pair], Keys]] = Input("asked", _NONE)
+"""By mesh and pair: policies that look at it, so that proxies that differ by it are no replicas of each other."""
+
+ANY_ZONE: Final[Pair] = (f"label:{ZONE}", "*")
+"""What a policy that stays in its zone asks for."""
 WILDCARD: Final = "0.0.0.0"  # noqa: S104  # Envoy matches a redirected connection to it (design D9)
 _EVERYWHERE: Final = frozenset({f"label:{MESH}", f"label:{ORIGIN}", f"label:{ENVIRONMENT}", f"label:{ZONE}"})
 """Labels that most proxies share: a poor choice for an index."""
@@ -95,6 +100,8 @@ def _slots(resource: Resource) -> Iterator[Slot]:
     yield cast(Slot, (KEYS, (resource.key.type, resource.key.mesh)))
     if isinstance(resource.spec, Policy):
         yield cast(Slot, (SELECTORS, (resource.key.mesh, index_pair(selector_pairs(resource)))))
+        for pair in _asked_pairs(resource):
+            yield cast(Slot, (ASKED, (resource.key.mesh, pair)))
         if resource.key.type == "MeshTrafficPermission" and resource.spec.target_ref.kind != "Dataplane":
             pairs = sorted(trimmed_tags(resource.spec.target_ref).items())
             yield cast(Slot, (TRIMMED, (resource.key.mesh, pairs[0] if pairs else None)))
@@ -105,6 +112,12 @@ def _slots(resource: Resource) -> Iterator[Slot]:
                 yield cast(Slot, (CARRIERS, (resource.key.mesh, pair)))
         for name in offered_names(resource):
             yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, name)))
+
+
+def _asked_pairs(policy: Resource) -> Iterator[Pair]:
+    yield from selector_pairs(policy) or ()
+    if policy.zone and policy.labels.get(ORIGIN) == "zone":
+        yield ANY_ZONE
 
 
 GRAPH_TAGS: Final = (SERVICE, "k8s.kuma.io/namespace", "k8s.kuma.io/service-name", "k8s.kuma.io/service-port")

@@ -73,13 +73,17 @@ class SourceRule(Value, frozen=True):
 
 
 class Inbound(Value, frozen=True):
-    """A port on which the proxy takes calls for its workload."""
+    """A port on which the proxy takes calls for its workload.
+
+    `workload_version` is that of the IP address at which the workload is called, 0 where it is the loopback's.
+    """
 
     section: str
     address: str
     port: int
     workload_address: str
     workload_port: int
+    workload_version: int
     protocol: str
     transparent: bool
     tls: Tls | None
@@ -229,12 +233,10 @@ class Transparent(Value, frozen=True):
 
 
 class Proxy(Value, frozen=True):
-    """Everything that one proxy must do."""
+    """Everything that the replicas of one shape must do."""
 
     mesh: str
-    zone: str
     workload: str
-    name: str
     tls: Tls | None
     identities: tuple[str, ...]
     authority: str

@@ -15,6 +15,7 @@ from compiler.mesh.permission import DENY, admits, permission
 from compiler.mesh.proxy import Permission, UriMatch
 from compiler.mesh.selection import PERMISSION, PERMISSIONS, SELECTED, incoming
 from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Member, Port
+from compiler.mesh.shape import REPLICA
 from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey
 
 Uris = frozenset[str]
@@ -95,7 +96,8 @@ def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
 
 
 def _permissions(memo: Memo, member: Member) -> tuple[ResourceKey, ...]:
-    return incoming(memo.ask(SELECTED, member.dataplane), PERMISSIONS, member.section)
+    replica = memo.ask(REPLICA, member.dataplane)
+    return incoming(memo.ask(SELECTED, replica.shape), PERMISSIONS, member.section) if replica is not None else ()
 
 
 def _widened(memo: Memo, service: ResourceKey) -> Permission:

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import NAMES, RESOURCE, is_shared, mesh_spec, read_proxy, service_name
+from compiler.mesh.graph import NAMES, mesh_spec, service_name
 from compiler.mesh.policy import Inbounds
 from compiler.mesh.proxy import (
-    SHARED,
     Confs,
     Destination,
     Inbound,
@@ -43,9 +42,8 @@ from compiler.mesh.services import (
     tag_port,
     virtual_address,
 )
+from compiler.mesh.shape import Shape, version_of, workload
 from compiler.resources.model import (
-    SERVICE,
-    WORKLOAD,
     Dataplane,
     Mesh,
     MeshService,
@@ -60,25 +58,19 @@ from compiler.resources.model import Inbound as WrittenInbound
 _SERVICELESS: Final = 49151
 """The reserved port of a Kubernetes pod without a service (kuma-core §2.2)."""
 _LEGACY_BLOCK: Final = 240
-_FOLDER_LENGTH: Final = 200
 
 
-def _proxy(memo: Memo, key: ResourceKey) -> Proxy | None:
-    resource = read_proxy(memo, key)
-    if resource is None:
-        return None
-    written = cast(Resource, memo.read(RESOURCE, key))
-    mesh = mesh_spec(memo, key.mesh)
+def _proxy(memo: Memo, shape: Shape) -> Proxy:
+    resource = shape.resource
+    mesh = mesh_spec(memo, resource.key.mesh)
     networking = cast(Dataplane, resource.spec).networking
-    selected = memo.ask(SELECTED, key)
+    selected = memo.ask(SELECTED, shape)
     backend = mesh.mtls.backend
-    tls = Tls(key.mesh, backend.mode == "PERMISSIVE") if backend is not None else None
+    tls = Tls(resource.key.mesh, backend.mode == "PERMISSIVE") if backend is not None else None
     calls = tuple(outbounds(memo, _sockets(memo, resource, mesh), selected))
     return Proxy(
-        mesh=key.mesh,
-        zone=resource.zone,
+        mesh=resource.key.mesh,
         workload=workload(resource),
-        name=SHARED if is_shared(written) else key.name,
         tls=tls,
         identities=identities(resource),
         authority=backend.name if backend is not None else "",
@@ -88,19 +80,6 @@ def _proxy(memo: Memo, key: ResourceKey) -> Proxy | None:
         upstreams=_upstreams(memo, calls, selected),
         transparent=_transparent(memo, networking.transparent_proxying, mesh, selected),
     )
-
-
-def workload(resource: Resource) -> str:
-    """The folder of a proxy's snapshot: its workload label, else the service of its first inbound, else its name."""
-    tag_sets = cast(Dataplane, resource.spec).tag_sets
-    first = tag_sets[0].get(SERVICE, "") if tag_sets else ""
-    named = resource.labels.get(WORKLOAD) or first
-    return named if _is_folder(named) else resource.key.name
-
-
-def _is_folder(name: str) -> bool:
-    """A tag may be `..` or longer than a file system takes; Git refuses a tree with such a name."""
-    return 0 < len(name) <= _FOLDER_LENGTH and not name.startswith(".")
 
 
 def identities(resource: Resource) -> tuple[str, ...]:
@@ -133,13 +112,15 @@ def _inbound(
 ) -> Inbound:
     networking = cast(Dataplane, resource.spec).networking
     address = written.address or networking.address
+    called = written.service_address or address
     permissions = incoming(selected, PERMISSIONS, written.section)
     return Inbound(
         section=written.section,
         address=address,
         port=written.port,
-        workload_address=written.service_address or address,
+        workload_address=called,
         workload_port=written.service_port or written.port,
+        workload_version=version_of(called),
         protocol=written.spoken,
         transparent=networking.transparent_proxying is not None,
         tls=tls,
@@ -302,4 +283,4 @@ def _transparent(
     )
 
 
-PROXY: Final[Query[ResourceKey, Proxy | None]] = Query("proxy", _proxy)
+PROXY: Final[Query[Shape, Proxy]] = Query("proxy", _proxy)

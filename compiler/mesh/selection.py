@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from compiler.memo import Input, Memo, Query
-from compiler.mesh.graph import HEAD, KEYS, RESOURCE, candidates, read_proxy
+from compiler.mesh.graph import HEAD, KEYS, RESOURCE, candidates
 from compiler.mesh.match import select
 from compiler.mesh.merge import Merged
 from compiler.mesh.order import Item, Side, items_of, sort_items
@@ -25,6 +25,7 @@ from compiler.mesh.rules import (
     outbound_conf,
 )
 from compiler.mesh.services import SERVICE_RESOURCE, Port
+from compiler.mesh.shape import Shape
 from compiler.resources.model import Policy, Resource, ResourceKey, TargetRef
 from compiler.resources.values import decode
 
@@ -58,10 +59,8 @@ class Held(Value, frozen=True):
     policies: Policies
 
 
-def _selected(memo: Memo, key: ResourceKey) -> tuple[Selected, ...]:
-    proxy = read_proxy(memo, key)
-    if proxy is None:
-        return ()
+def _selected(memo: Memo, shape: Shape) -> tuple[Selected, ...]:
+    proxy = shape.resource
 
     def routes(target: TargetRef, mesh: str) -> Sequence[Resource]:
         keys = sorted(memo.read(KEYS, (target.kind, mesh)))
@@ -169,7 +168,7 @@ def find_kind(memo: Memo, name: str) -> PolicyKind:
     return next(kind for kind in memo.read(KINDS, None) if kind.type == name)
 
 
-SELECTED: Final[Query[ResourceKey, tuple[Selected, ...]]] = Query("selected", _selected)
+SELECTED: Final[Query[Shape, tuple[Selected, ...]]] = Query("selected", _selected)
 ITEMS: Final[Query[tuple[Policies, tuple[Side, ...]], tuple[Item, ...]]] = Query("items", _items)
 ITEM_INDEX: Final[Query[Policies, Mapping[str | None, tuple[int, ...]]]] = Query("item index", _index_items)
 ITEMS_ABOUT: Final[Query[tuple[Policies, tuple[str, str]], tuple[Item, ...]]] = Query("items about", _items_about)

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from compiler.envoy.packing import UnknownTypeError, message_type, pack, repack
 from compiler.envoy.resources import ResourceType
 
-__all__ = ["Rendered", "file_bytes", "pack", "parse", "render"]
+__all__ = ["Rendered", "assemble", "file_bytes", "pack", "parse", "render"]
 
 _LAYOUT = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 _VERSION_LENGTH = 32
@@ -36,9 +36,13 @@ def render(kind: ResourceType, name: str, message: Message) -> Rendered:
 
     Raises `UnknownTypeError` for a nested type URL that Envoy's API does not have.
     """
-    json = _dump(_plain(message))
+    return assemble(kind, name, _dump(_plain(message)), message.SerializeToString(deterministic=True))
+
+
+def assemble(kind: ResourceType, name: str, json: bytes, value: bytes) -> Rendered:
+    """A resource from its two forms: canonical JSON, and the message as it was serialised."""
     version = hashlib.sha256(json).hexdigest()[:_VERSION_LENGTH]
-    body = any_pb2.Any(type_url=kind.type_url, value=message.SerializeToString(deterministic=True))
+    body = any_pb2.Any(type_url=kind.type_url, value=value)
     return Rendered(kind, name, version, json, body.SerializeToString(deterministic=True))
 
 

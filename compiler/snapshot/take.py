@@ -1,49 +1,27 @@
-"""Snapshots: each part of a proxy is translated, rendered and checked once, however many proxies share it."""
+"""Snapshots: what the replicas of a shape share is put together once, and each adds what it has of its own."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace as with_fields
 from typing import Final, NamedTuple
 
-from google.protobuf.message import Message
-from msgspec.structs import replace
-
 from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
-from compiler.envoy.clusters import inbound_cluster
-from compiler.envoy.endpoints import load_assignment
-from compiler.envoy.listeners import inbound_listener
 from compiler.envoy.names import identity_secret
-from compiler.envoy.policy import HOOKS
 from compiler.envoy.resources import ResourceType
-from compiler.envoy.translate import (
-    Built,
-    inbound_traffic,
-    name_of,
-    outbound_resources,
-    secret_names,
-    transparent_resources,
-    upstream_resources,
-)
+from compiler.envoy.translate import secret_names
 from compiler.memo import Memo, Query
 from compiler.mesh.graph import mesh_spec
 from compiler.mesh.order import Origin
-from compiler.mesh.proxy import Confs, Inbound, Outbound, Permission, Proxy, Transparent, Upstream, Value
+from compiler.mesh.proxy import Proxy, Value
 from compiler.mesh.resolve import PROXY, destination_port
-from compiler.mesh.services import ENDPOINTS, Port
+from compiler.mesh.services import Port
+from compiler.mesh.shape import REPLICA, Shape, fill
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
-from compiler.snapshot.canonical import Rendered, render
-from compiler.snapshot.constraints import check_constraints
-from compiler.snapshot.references import Links, Reference, check_links, links_of, listener_addresses
+from compiler.snapshot.canonical import Rendered
+from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, Problem, parts_of
+from compiler.snapshot.references import Links, Reference, check_links
 from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
-from compiler.snapshot.traps import known_traps
+from compiler.snapshot.template import Template
 
-ENVOY_REFUSES: Final = Code(
-    "envoy-refuses",
-    Severity.ERROR,
-    "configuration that Envoy would refuse",
-    "The documents are right by themselves, but a field of the configuration that follows from them is outside of what "
-    "Envoy takes. The message names the field; the place is the policy, or else the Dataplane, that it comes from.",
-)
 INCONSISTENT: Final = Code(
     "inconsistent-snapshot",
     Severity.ERROR,
@@ -52,22 +30,44 @@ INCONSISTENT: Final = Code(
     "mistake of the compiler rather than of the documents: please report it with the commit.",
 )
 
-
-class Part(NamedTuple):
-    """The resources of one part of a proxy, what they name, the policies behind them, what Envoy would refuse."""
-
-    rendered: tuple[Rendered, ...]
-    links: Mapping[Reference, Links]
-    causes: tuple[Origin, ...]
-    problems: tuple["Problem", ...]
+Named = Mapping[str, Rendered]
+Resources = Mapping[ResourceType, Named]
 
 
-class Problem(NamedTuple):
-    """A mistake in a resource; the policies behind it, the most telling first."""
+class Common(NamedTuple):
+    """What all replicas of a shape have, and what each has of its own once its addresses are known.
 
-    code: Code
-    message: str
-    origins: tuple[Origin, ...] = ()
+    `assignments` are the clusters whose endpoints depend on the zone.
+    """
+
+    mesh: str
+    workload: str
+    resources: Resources
+    templates: tuple[Template, ...]
+    assignments: tuple[tuple[str, Port], ...]
+    secrets: tuple[SecretName, ...]
+    problems: tuple[Problem, ...]
+
+
+class Placed(Value, frozen=True):
+    """Replicas at these addresses."""
+
+    shape: Shape
+    addresses: tuple[str, ...]
+
+
+class Calls(Value, frozen=True):
+    """The destinations of a shape, as one zone sees them."""
+
+    assignments: tuple[tuple[str, Port], ...]
+    preferred_zone: str | None
+
+
+class Called(NamedTuple):
+    """The load assignments of all these destinations."""
+
+    named: Named
+    problems: tuple[Problem, ...]
 
 
 class Taken(NamedTuple):
@@ -78,127 +78,69 @@ class Taken(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-class Assignment(Value, frozen=True):
-    """The endpoints of a cluster as one zone sees them; without a preferred zone all are equal."""
-
-    cluster: str
-    port: Port
-    preferred_zone: str | None
-
-
-def _take(memo: Memo, key: ResourceKey) -> Taken:
-    proxy = memo.ask(PROXY, key)
-    if proxy is None:
-        raise LookupError(f"{key} is no proxy")
-    parts = tuple(_parts(memo, proxy))
-    resources: dict[ResourceType, dict[str, Rendered]] = {kind: {} for kind in ResourceType}
-    for rendered in (one for part in parts for one in part.rendered):
-        resources[rendered.type][rendered.name] = rendered
-    problems = [problem for part in parts for problem in part.problems]
-    problems += _inconsistencies(parts, proxy)
-    ordered = {kind: dict(sorted(named.items())) for kind, named in resources.items() if named}
-    return Taken(key, Snapshot(_node(proxy), ordered, _secrets(proxy)), tuple(problems))
-
-
-def _parts(memo: Memo, proxy: Proxy) -> Iterator[Part]:
-    routing = mesh_spec(memo, proxy.mesh).routing
-    preferred = proxy.zone if routing.locality_aware_load_balancing and proxy.zone else None
-    for inbound in proxy.inbounds:
-        yield memo.ask(INBOUND_LISTENER, inbound)
-        yield memo.ask(INBOUND_CLUSTER, replace(inbound, address="", port=0, permission=Permission()))
-        yield memo.ask(INBOUND_TRAFFIC, _anywhere(inbound))
-    yield from (memo.ask(OUTBOUND, outbound) for outbound in proxy.outbounds)
-    for upstream in proxy.upstreams:
-        yield memo.ask(UPSTREAM, upstream)
-        port = destination_port(upstream.destination)
-        yield memo.ask(ASSIGNMENT, Assignment(upstream.destination.name, port, preferred))
-    if proxy.transparent is not None:
-        yield memo.ask(TRANSPARENT, proxy.transparent)
-
-
-def _anywhere(inbound: Inbound) -> Inbound:
-    """What replicas have in common, which differ in where they listen and where their workload does."""
-    return replace(inbound, address="", port=0, workload_address="", workload_port=0)
-
-
-def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
-    """Checked once for all replicas: an address cannot make the rest of a listener wrong."""
-    checked = memo.ask(CHECKED_LISTENER, replace(_anywhere(inbound), address="0.0.0.0", port=1))  # noqa: S104  # nothing binds it
-    message = inbound_listener(inbound, memo.read(HOOKS, None))
-    links = {
-        reference: with_fields(link, addresses=listener_addresses(message)) for reference, link in checked.links.items()
-    }
-    rendered = (render(ResourceType.LISTENER, inbound.name, message),)
-    return Part(rendered, links, checked.causes, checked.problems)
-
-
-def _checked_listener(memo: Memo, inbound: Inbound) -> Part:
-    message = inbound_listener(inbound, memo.read(HOOKS, None))
-    return _part(iter([(ResourceType.LISTENER, message)]), _inbound_origins(inbound))
-
-
-def _inbound_cluster(memo: Memo, inbound: Inbound) -> Part:
-    message = inbound_cluster(inbound, memo.read(HOOKS, None))
-    return _part(iter([(ResourceType.CLUSTER, message)]), _inbound_origins(inbound))
-
-
-def _inbound_traffic(memo: Memo, inbound: Inbound) -> Part:
-    return _part(inbound_traffic(inbound, memo.read(HOOKS, None)), _inbound_origins(inbound))
-
-
-def _inbound_origins(inbound: Inbound) -> list[Origin]:
-    return [*_origins(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
-
-
-def _outbound(memo: Memo, outbound: Outbound) -> Part:
-    routes = [origin for route in outbound.routes for origin in (*route.origins, *_origins(route.confs))]
-    return _part(outbound_resources(outbound, memo.read(HOOKS, None)), [*routes, *_origins(outbound.confs)])
-
-
-def _upstream(memo: Memo, upstream: Upstream) -> Part:
-    return _part(upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
-
-
-def _transparent(memo: Memo, transparent: Transparent) -> Part:
-    return _part(transparent_resources(transparent, memo.read(HOOKS, None)), _origins(transparent.confs))
-
-
-def _assignment(memo: Memo, wanted: Assignment) -> Part:
-    endpoints = memo.ask(ENDPOINTS, wanted.port)
-    message = load_assignment(wanted.cluster, endpoints, wanted.preferred_zone)
-    return _part(iter([(ResourceType.ENDPOINT, message)]), ())
-
-
-def _part(built: Built, origins: Iterable[Origin]) -> Part:
-    made = tuple((kind, name_of(message), message) for kind, message in built)
-    causes = tuple(dict.fromkeys(origins))
-    return Part(
-        tuple(render(kind, name, message) for kind, name, message in made),
-        {Reference(kind, name): links_of(kind, name, message) for kind, name, message in made},
-        causes,
-        tuple(problem for kind, name, message in made for problem in _refused(kind, name, message, causes)),
+def _common(memo: Memo, shape: Shape) -> Common:
+    proxy = memo.ask(PROXY, shape)
+    parts = tuple(parts_of(memo, proxy))
+    assignments = tuple((one.destination.name, destination_port(one.destination)) for one in proxy.upstreams)
+    problems = tuple(problem for part in parts for problem in part.problems)
+    return Common(
+        mesh=proxy.mesh,
+        workload=proxy.workload,
+        resources=_by_type(one for part in parts for one in part.rendered),
+        templates=tuple(template for part in parts for template in part.templates),
+        assignments=assignments,
+        secrets=_secrets(proxy),
+        problems=(*problems, *_inconsistencies(parts, proxy)),
     )
 
 
-def _refused(kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...]) -> Iterator[Problem]:
-    for violation in (*check_constraints(message), *known_traps(message)):
-        text = f"Envoy would refuse {kind.file} {name!r} at {violation.path}: {violation.message}"
-        yield Problem(ENVOY_REFUSES, text, causes)
+def _by_type(rendered: Iterable[Rendered]) -> Resources:
+    """By name in each type."""
+    found: dict[ResourceType, dict[str, Rendered]] = {kind: {} for kind in ResourceType}
+    for one in rendered:
+        found[one.type][one.name] = one
+    return {kind: dict(sorted(named.items())) for kind, named in found.items() if named}
 
 
 def _inconsistencies(parts: Iterable[Part], proxy: Proxy) -> Iterator[Problem]:
+    """Every cluster with endpoints by EDS has a load assignment in every zone."""
     links = {reference: link for part in parts for reference, link in part.links.items()}
+    links |= {Reference(ResourceType.ENDPOINT, one.destination.name): Links() for one in proxy.upstreams}
     for found in check_links(links, secret_names(proxy)):
         yield Problem(INCONSISTENT, f"{found.owner} {found.message}")
 
 
-def _origins(confs: Confs) -> list[Origin]:
-    """Of each kind the item that overrides the others."""
-    return [applied.origins[-1] for applied in confs if applied.origins]
+def _own(memo: Memo, placed: Placed) -> Resources:
+    """The types in which replicas differ, with what they share in them."""
+    common = memo.ask(COMMON, placed.shape)
+    filled = [template.fill(placed.addresses) for template in common.templates]
+    own = {kind: {one.name: one for one in filled if one.type is kind} for kind in {one.type for one in filled}}
+    return {kind: dict(sorted({**common.resources.get(kind, {}), **named}.items())) for kind, named in own.items()}
 
 
-def _node(proxy: Proxy) -> NodeId:
-    return NodeId(proxy.mesh, proxy.zone, proxy.workload, proxy.name)
+def _called(memo: Memo, calls: Calls) -> Called:
+    parts = [memo.ask(ASSIGNMENT, Assignment(name, port, calls.preferred_zone)) for name, port in calls.assignments]
+    rendered = {one.name: one for part in parts for one in part.rendered}
+    return Called(dict(sorted(rendered.items())), tuple(problem for part in parts for problem in part.problems))
+
+
+def _take(memo: Memo, key: ResourceKey) -> Taken:
+    replica = memo.ask(REPLICA, key)
+    if replica is None:
+        raise LookupError(f"{key} is no proxy")
+    common = memo.ask(COMMON, replica.shape)
+    called = memo.ask(CALLED, Calls(common.assignments, _preferred_zone(memo, key.mesh, replica.zone)))
+    own = memo.ask(OWN, Placed(replica.shape, replica.addresses)) if common.templates else {}
+    endpoints = {ResourceType.ENDPOINT: called.named} if called.named else {}
+    resources = {kind: named for kind in ResourceType if (named := {**common.resources, **own, **endpoints}.get(kind))}
+    node = NodeId(common.mesh, replica.zone, common.workload, replica.name)
+    problems = [one._replace(message=fill(one.message, replica.addresses)) for one in common.problems]
+    return Taken(key, Snapshot(node, resources, common.secrets), (*problems, *called.problems))
+
+
+def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
+    """None where all endpoints are equal to the proxies of the zone."""
+    return zone if zone and mesh_spec(memo, mesh).routing.locality_aware_load_balancing else None
 
 
 def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
@@ -214,10 +156,9 @@ def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
 
 def causes_of(memo: Memo, key: ResourceKey, kind: ResourceType, name: str) -> tuple[Origin, ...]:
     """The policies behind a resource of a proxy, the most telling first; none where only the Dataplane is."""
-    proxy = memo.ask(PROXY, key)
-    parts = _parts(memo, proxy) if proxy is not None else ()
-    found = (part for part in parts if any(one.type is kind and one.name == name for one in part.rendered))
-    return next((part.causes for part in found), ())
+    replica = memo.ask(REPLICA, key)
+    parts = parts_of(memo, memo.ask(PROXY, replica.shape)) if replica is not None else ()
+    return next((part.causes for part in parts if Reference(kind, name) in part.links), ())
 
 
 def report(taken: Taken, resources: ResourceSet) -> Iterator[Diagnostic]:
@@ -237,12 +178,7 @@ def _place(resources: ResourceSet, key: ResourceKey, pointer: str) -> tuple[Posi
     return source.position(pointer), source.path(pointer)
 
 
-CHECKED_LISTENER: Final[Query[Inbound, Part]] = Query("checked listeners", _checked_listener)
-INBOUND_LISTENER: Final[Query[Inbound, Part]] = Query("inbound listeners", _inbound_listener)
-INBOUND_CLUSTER: Final[Query[Inbound, Part]] = Query("inbound clusters", _inbound_cluster)
-INBOUND_TRAFFIC: Final[Query[Inbound, Part]] = Query("inbound traffic", _inbound_traffic)
-OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound)
-UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream)
-ASSIGNMENT: Final[Query[Assignment, Part]] = Query("load assignments", _assignment)
-TRANSPARENT: Final[Query[Transparent, Part]] = Query("transparent resources", _transparent)
+COMMON: Final[Query[Shape, Common]] = Query("common resources", _common)
+OWN: Final[Query[Placed, Resources]] = Query("own resources", _own)
+CALLED: Final[Query[Calls, Called]] = Query("called", _called)
 SNAPSHOT: Final[Query[ResourceKey, Taken]] = Query("snapshots", _take)

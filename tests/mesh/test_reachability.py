@@ -8,10 +8,9 @@ from typing import Any, cast
 import pytest
 
 from compiler.mesh.permission import admits
-from compiler.mesh.resolve import PROXY
 from compiler.pipeline import Compiler
 from compiler.resources.model import ResourceKey
-from tests.trees import SCHEMAS, compile_texts
+from tests.trees import SCHEMAS, compile_texts, resolve_proxy
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus" / "auto-reachable"
 SERVICES = ("a", "b", "c", "d")
@@ -61,7 +60,7 @@ def calls(*documents: str, services: Iterable[str] = SERVICES, compiler: Compile
     assert checked.value.generation is not None, checked.diagnostics
     found = set()
     for service in services:
-        proxy = compiler.memo.ask(PROXY, ResourceKey("Dataplane", "default", f"{service}-1"))
+        proxy = resolve_proxy(compiler.memo, ResourceKey("Dataplane", "default", f"{service}-1"))
         found |= {f"{service}>{outbound.destination.service.name}" for outbound in proxy.outbounds}
     return {edge for edge in found if edge[0] != edge[-1]}
 
@@ -201,7 +200,8 @@ def test_whoever_is_admitted_by_the_filter_is_never_trimmed() -> None:
     compiler = Compiler(SCHEMAS)
     edges = calls(mesh(), *proxies, *permissions, compiler=compiler)
     resolved = {
-        service: compiler.memo.ask(PROXY, ResourceKey("Dataplane", "default", f"{service}-1")) for service in SERVICES
+        service: resolve_proxy(compiler.memo, ResourceKey("Dataplane", "default", f"{service}-1"))
+        for service in SERVICES
     }
     permitted = {
         f"{caller}>{callee}"
@@ -228,7 +228,7 @@ def test_the_corpus_agrees(case: str) -> None:
     assert checked.value.generation is not None, checked.diagnostics
     query = cast("Mapping[str, Any]", expected["query"])
     for service, name in query["dataplanes"].items():
-        proxy = compiler.memo.ask(PROXY, ResourceKey("Dataplane", "default", name))
+        proxy = resolve_proxy(compiler.memo, ResourceKey("Dataplane", "default", name))
         reached = {outbound.destination.service.name for outbound in proxy.outbounds}
         assert set(expected["expect"]["must"].get(service, ())) <= reached
         assert not set(expected["expect"]["must_not"].get(service, ())) & reached

@@ -1,10 +1,9 @@
 """Services: who serves them, under which ports, and what a reference to one means."""
 
-from compiler.mesh.resolve import PROXY
 from compiler.mesh.services import ENDPOINTS, IDENTITIES, SERVICE_RESOURCE, Port, service_key
 from compiler.pipeline import Compiled
 from compiler.resources.model import MeshService, ResourceKey
-from tests.trees import codes, compile_texts
+from tests.trees import codes, compile_texts, resolve_proxy
 
 MESH = """
 type: Mesh
@@ -38,7 +37,7 @@ def addresses(compiled: Compiled, service: str, section: str) -> list[str]:
 
 
 def destinations(compiled: Compiled, dataplane: str) -> list[str]:
-    proxy = compiled.memo.ask(PROXY, ResourceKey("Dataplane", "default", dataplane))
+    proxy = resolve_proxy(compiled.memo, ResourceKey("Dataplane", "default", dataplane))
     assert proxy is not None
     return [outbound.destination.name for outbound in proxy.outbounds]
 
