@@ -10,12 +10,13 @@ from typing import Any, Final, cast
 
 from compiler.envoy.resources import ResourceType
 from compiler.memo import Memo
+from compiler.mesh.confs import ITEMS
 from compiler.mesh.graph import KEYS, RESOURCE, read_proxy
 from compiler.mesh.merge import merge_confs
 from compiler.mesh.order import Origin, Side
 from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.mesh.rules import Destination, InboundRule, ResourceRule, inbound_rules, resource_rules
-from compiler.mesh.selection import ITEMS, KINDS, SELECTED, Selected, incoming, outgoing
+from compiler.mesh.selection import KINDS, Selected, all_selected
 from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE
 from compiler.mesh.shape import REPLICA
 from compiler.mesh.subsets import SubsetRule, subset_rules
@@ -83,7 +84,17 @@ def locate_resource(memo: Memo, key: ResourceKey, type_url: str, name: str, sour
 
 def _selected(memo: Memo, key: ResourceKey) -> tuple[Selected, ...]:
     replica = memo.ask(REPLICA, key)
-    return memo.ask(SELECTED, replica.shape) if replica is not None else ()
+    return all_selected(memo, replica.shape) if replica is not None else ()
+
+
+def _outgoing(selected: Sequence[Selected], kind: str) -> tuple[ResourceKey, ...]:
+    """The policies of a kind whose `to` holds."""
+    return tuple(one.policy for one in selected if one.outbound and one.policy.type == kind)
+
+
+def _incoming(selected: Sequence[Selected], kind: str, section: str) -> tuple[ResourceKey, ...]:
+    """The policies of a kind whose `rules` and `from` hold for an inbound."""
+    return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
 
 
 def _proxy(memo: Memo, key: ResourceKey) -> Resource:
@@ -96,7 +107,7 @@ def _proxy(memo: Memo, key: ResourceKey) -> Resource:
 def _show_kind(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Json | None:
-    going_out = memo.ask(ITEMS, (outgoing(selected, kind.type), ("to",)))
+    going_out = memo.ask(ITEMS, (_outgoing(selected, kind.type), ("to",)))
     to_resources = [
         _show_resource(rule, sources) for rule in resource_rules(going_out, _destinations(memo, proxy.key.mesh))
     ]
@@ -118,7 +129,7 @@ def _inbounds(
 ) -> Iterator[Json]:
     sides: tuple[Side, ...] = ("rules",) if kind.inbounds is Inbounds.PERMISSION else _COMING_IN
     for inbound in cast(Dataplane, proxy.spec).networking.inbound if kind.inbounds is not Inbounds.NONE else ():
-        items = memo.ask(ITEMS, (incoming(selected, kind.type, inbound.section), sides))
+        items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), sides))
         yield {
             "inbound": {"name": inbound.name, "port": inbound.port, "tags": inbound.tags or None},
             "rules": [_show_inbound(rule, sources) for rule in _merged(inbound_rules(items))],
@@ -150,7 +161,7 @@ def _from_rules(
     if kind.inbounds is not Inbounds.PERMISSION:
         return
     for inbound in cast(Dataplane, proxy.spec).networking.inbound:
-        items = memo.ask(ITEMS, (incoming(selected, kind.type, inbound.section), ("from",)))
+        items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), ("from",)))
         rules = [_show_subset(rule, sources) for rule in subset_rules(items)]
         if rules:
             yield {"inbound": {"name": inbound.name, "port": inbound.port, "tags": inbound.tags}, "rules": rules}

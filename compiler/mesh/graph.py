@@ -5,12 +5,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from msgspec.structs import replace
 
 from compiler.memo import Input, Memo, Query
 from compiler.mesh.match import Pair, proxy_pairs, selector_pairs, source_tags
+from compiler.mesh.rules import meant_names
 from compiler.resources.model import (
     ENVIRONMENT,
     MESH,
@@ -37,7 +38,12 @@ KEYS: Final[Input[tuple[str, str], Keys]] = Input("keys", _NONE)
 CARRIERS: Final[Input[tuple[str, Pair], Keys]] = Input("carriers", _NONE)
 """By mesh and pair: the Dataplanes that carry this label or tag."""
 SELECTORS: Final[Input[tuple[str, Pair | None], Keys]] = Input("selectors", _NONE)
-"""By mesh and pair: policies that select only proxies that carry it; with None, those that may select any."""
+"""By mesh and pair: policies that select only proxies that carry it; with `ANYWHERE`, those that may select any proxy
+by whatever it carries; with None, those that look at nothing but a proxy's profile."""
+ABOUT: Final[Input[tuple[str, str, str | None], Keys]] = Input("about", _NONE)
+"""By mesh, kind and name: of the last ones, those with a `to` that may mean something of that name; with None, any."""
+COMING_IN: Final[Input[tuple[str, str], Keys]] = Input("coming in", _NONE)
+"""By mesh and kind: of the same ones, those with `rules` or `from`."""
 SERVICE_NAMES: Final[Input[tuple[str, str], Keys]] = Input("service names", _NONE)
 """By mesh and name: the Dataplanes whose inbounds offer a service of this name (kuma-core §2.5)."""
 NAMES: Final[Input[str, frozenset[str]]] = Input("names", frozenset())
@@ -49,6 +55,7 @@ TRIMMED: Final[Input[tuple[str, Pair | None], Keys]] = Input("trimmed", _NONE)
 ASKED: Final[Input[tuple[str, Pair], Keys]] = Input("asked", _NONE)
 """By mesh and pair: policies that look at it, so that proxies that differ by it are no replicas of each other."""
 
+ANYWHERE: Final[Pair] = ("", "")
 ANY_ZONE: Final[Pair] = (f"label:{ZONE}", "*")
 """What a policy that stays in its zone asks for."""
 WILDCARD: Final = "0.0.0.0"  # noqa: S104  # Envoy matches a redirected connection to it (design D9)
@@ -99,7 +106,7 @@ def _slots(resource: Resource) -> Iterator[Slot]:
     """Where a resource stands in the indexes."""
     yield cast(Slot, (KEYS, (resource.key.type, resource.key.mesh)))
     if isinstance(resource.spec, Policy):
-        yield cast(Slot, (SELECTORS, (resource.key.mesh, index_pair(selector_pairs(resource)))))
+        yield from _policy_slots(resource, resource.spec)
         for pair in _asked_pairs(resource):
             yield cast(Slot, (ASKED, (resource.key.mesh, pair)))
         if resource.key.type == "MeshTrafficPermission" and resource.spec.target_ref.kind != "Dataplane":
@@ -112,6 +119,21 @@ def _slots(resource: Resource) -> Iterator[Slot]:
                 yield cast(Slot, (CARRIERS, (resource.key.mesh, pair)))
         for name in offered_names(resource):
             yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, name)))
+
+
+def _policy_slots(policy: Resource, spec: Policy) -> Iterator[Slot]:
+    mesh, kind = policy.key.mesh, policy.key.type
+    pair = ANYWHERE if spec.target_ref.kind == "MeshHTTPRoute" else index_pair(selector_pairs(policy))
+    yield cast(Slot, (SELECTORS, (mesh, pair)))
+    if pair is None:
+        yield from (cast(Slot, (ABOUT, (mesh, kind, name))) for name in _names(spec))
+        if spec.rules or spec.from_:
+            yield cast(Slot, (COMING_IN, (mesh, kind)))
+
+
+def _names(spec: Policy) -> frozenset[str | None]:
+    """What `to` may mean; None is among them where it may mean anything."""
+    return frozenset(name for item in spec.to for name in meant_names(item.target_ref) or (None,))
 
 
 def _asked_pairs(policy: Resource) -> Iterator[Pair]:
@@ -144,22 +166,40 @@ def service_name(resource: Resource, tags: Mapping[str, str]) -> str:
     return tags.get(SERVICE) or resource.labels.get(WORKLOAD) or resource.name
 
 
-def _head(memo: Memo, key: ResourceKey) -> Resource | None:
+class Head(NamedTuple):
+    """A policy without its confs: whom it selects and what it is about do not depend on them."""
+
+    policy: Resource
+    names: frozenset[str | None]
+    names_routes: bool
+    comes_in: bool
+
+    def may_mean(self, names: Iterable[str]) -> bool:
+        """Whether some `to` may be about something of these names."""
+        return None in self.names or not self.names.isdisjoint(names)
+
+
+def _head(memo: Memo, key: ResourceKey) -> Head | None:
     policy = memo.read(RESOURCE, key)
     if policy is None or not isinstance(policy.spec, Policy):
         return None
-    return Resource(policy.key, policy.labels, Policy(target_ref=policy.spec.target_ref))
+    spec = policy.spec
+    bare = Resource(policy.key, policy.labels, Policy(target_ref=spec.target_ref))
+    names_routes = any(item.target_ref.kind == "MeshHTTPRoute" for item in spec.to)
+    return Head(bare, _names(spec), names_routes, bool(spec.rules or spec.from_))
 
 
-HEAD: Final[Query[ResourceKey, Resource | None]] = Query("head", _head)
-"""A policy without its confs: whom it selects does not depend on them."""
+HEAD: Final[Query[ResourceKey, Head | None]] = Query("head", _head)
 
 
-def candidates(memo: Memo, proxy: Resource) -> list[Resource]:
-    """The heads of the policies of all types that may select a proxy, by type and name."""
-    pairs = [None, *(pair for pair in proxy_pairs(proxy) if pair[0] not in _EVERYWHERE)]
-    keys = {key for pair in pairs for key in memo.read(SELECTORS, (proxy.key.mesh, pair))}
-    return [policy for key in sorted(keys) if (policy := memo.ask(HEAD, key)) is not None]
+def pairs_to_file(proxy: Resource) -> list[Pair]:
+    """The pairs of a proxy under which policies that ask for them are filed."""
+    return sorted(pair for pair in proxy_pairs(proxy) if pair[0] not in _EVERYWHERE)
+
+
+def is_everywhere(label: str) -> bool:
+    """Whether most proxies carry this label."""
+    return f"label:{label}" in _EVERYWHERE
 
 
 def carriers(memo: Memo, mesh: str, pairs: Mapping[str, str], prefix: str) -> Iterator[Resource]:

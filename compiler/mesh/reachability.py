@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from compiler.memo import Input, Memo, Query
+from compiler.mesh.confs import PERMISSION
 from compiler.mesh.graph import GRAPH_TAGS, RESOURCE, SERVICE_NAMES, TRIMMED, mesh_spec, read_proxy, trimmed_tags
 from compiler.mesh.order import items_of, sort_items
 from compiler.mesh.permission import DENY, admits, permission
 from compiler.mesh.proxy import Permission, UriMatch
-from compiler.mesh.selection import PERMISSION, PERMISSIONS, SELECTED, incoming
+from compiler.mesh.selection import HOLDER, PERMISSIONS, incoming
 from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Member, Port
-from compiler.mesh.shape import REPLICA
+from compiler.mesh.shape import REPLICA, Shape
 from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey
 
 Uris = frozenset[str]
@@ -87,17 +88,19 @@ def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
     """What the service's inbounds really permit, each once, and what Kuma's graph makes of `from`."""
     if memo.ask(SERVICE_RESOURCE, service) is None:
         return ()
-    found = {
-        memo.ask(PERMISSION, (service.mesh, _permissions(memo, member)))
-        for member in memo.ask(MEMBERS, Port(service, ""))
-    }
+    members = {_inbound(memo, member) for member in memo.ask(MEMBERS, Port(service, ""))}
+    found = {memo.ask(PERMISSION, (service.mesh, _permissions(memo, *one))) for one in members if one is not None}
     found.add(_widened(memo, service))
     return tuple(sorted(found, key=repr))
 
 
-def _permissions(memo: Memo, member: Member) -> tuple[ResourceKey, ...]:
+def _inbound(memo: Memo, member: Member) -> tuple[Shape, str] | None:
     replica = memo.ask(REPLICA, member.dataplane)
-    return incoming(memo.ask(SELECTED, replica.shape), PERMISSIONS, member.section) if replica is not None else ()
+    return (replica.shape, member.section) if replica is not None else None
+
+
+def _permissions(memo: Memo, shape: Shape, section: str) -> tuple[ResourceKey, ...]:
+    return incoming(memo, memo.ask(HOLDER, shape), PERMISSIONS, section)
 
 
 def _widened(memo: Memo, service: ResourceKey) -> Permission:

@@ -1,9 +1,10 @@
 """Everything one proxy must do: its inbounds, its outbounds, whom it may reach, and the confs that hold for a call."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 from compiler.memo import Memo, Query
+from compiler.mesh.confs import INCOMING_CONF, MESH_CONF, PERMISSION, SOURCE_CONFS, Held
 from compiler.mesh.graph import NAMES, mesh_spec, service_name
 from compiler.mesh.policy import Inbounds
 from compiler.mesh.proxy import (
@@ -19,20 +20,8 @@ from compiler.mesh.proxy import (
     Upstream,
 )
 from compiler.mesh.reachability import reachable_services, trims
-from compiler.mesh.routing import Routing, Socket, confs, outbounds, resolve_reference
-from compiler.mesh.selection import (
-    INCOMING_CONF,
-    KINDS,
-    MESH_CONF,
-    PERMISSION,
-    PERMISSIONS,
-    SELECTED,
-    SOURCE_CONFS,
-    Held,
-    Selected,
-    incoming,
-    outgoing,
-)
+from compiler.mesh.routing import CONFS, Socket, outbounds, resolve_reference, routing_to
+from compiler.mesh.selection import HOLDER, KINDS, PERMISSIONS, Holder, incoming, outgoing
 from compiler.mesh.services import (
     OFFERED,
     SERVICE_KEYS,
@@ -49,7 +38,6 @@ from compiler.resources.model import (
     MeshService,
     Networking,
     Resource,
-    ResourceKey,
     ServicePort,
     TransparentProxying,
 )
@@ -64,10 +52,10 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
     resource = shape.resource
     mesh = mesh_spec(memo, resource.key.mesh)
     networking = cast(Dataplane, resource.spec).networking
-    selected = memo.ask(SELECTED, shape)
+    holder = memo.ask(HOLDER, shape)
     backend = mesh.mtls.backend
     tls = Tls(resource.key.mesh, backend.mode == "PERMISSIVE") if backend is not None else None
-    calls = tuple(outbounds(memo, _sockets(memo, resource, mesh), selected))
+    calls = tuple(outbounds(memo, _sockets(memo, resource, mesh), holder))
     return Proxy(
         mesh=resource.key.mesh,
         workload=workload(resource),
@@ -75,10 +63,10 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
         identities=identities(resource),
         authority=backend.name if backend is not None else "",
         certificate_seconds=backend.dp_cert.rotation.expiration // 10**9 if backend is not None else 0,
-        inbounds=tuple(_inbounds(memo, resource, tls, selected)),
+        inbounds=tuple(_inbounds(memo, resource, tls, holder)),
         outbounds=calls,
-        upstreams=_upstreams(memo, calls, selected),
-        transparent=_transparent(memo, networking.transparent_proxying, mesh, selected),
+        upstreams=_upstreams(memo, calls, holder),
+        transparent=_transparent(memo, networking.transparent_proxying, mesh, holder),
     )
 
 
@@ -100,20 +88,20 @@ def _callers(resource: Resource) -> Iterator[frozenset[str]]:
 # --- Inbound ------------------------------------------------------------------------------------------------------
 
 
-def _inbounds(memo: Memo, resource: Resource, tls: Tls | None, selected: Sequence[Selected]) -> Iterator[Inbound]:
+def _inbounds(memo: Memo, resource: Resource, tls: Tls | None, holder: Holder) -> Iterator[Inbound]:
     networking = cast(Dataplane, resource.spec).networking
     for written in networking.inbound:
         if written.port != _SERVICELESS:
-            yield _inbound(memo, resource, written, tls, selected)
+            yield _inbound(memo, resource, written, tls, holder)
 
 
 def _inbound(
-    memo: Memo, resource: Resource, written: WrittenInbound, tls: Tls | None, selected: Sequence[Selected]
+    memo: Memo, resource: Resource, written: WrittenInbound, tls: Tls | None, holder: Holder
 ) -> Inbound:
     networking = cast(Dataplane, resource.spec).networking
     address = written.address or networking.address
     called = written.service_address or address
-    permissions = incoming(selected, PERMISSIONS, written.section)
+    permissions = incoming(memo, holder, PERMISSIONS, written.section)
     return Inbound(
         section=written.section,
         address=address,
@@ -125,25 +113,25 @@ def _inbound(
         transparent=networking.transparent_proxying is not None,
         tls=tls,
         permission=memo.ask(PERMISSION, (resource.key.mesh, permissions)) if tls is not None else Permission(),
-        confs=_incoming_confs(memo, selected, written.section),
-        source_rules=_source_rules(memo, selected, written.section) if tls is not None else (),
+        confs=_incoming_confs(memo, holder, written.section),
+        source_rules=_source_rules(memo, holder, written.section) if tls is not None else (),
     )
 
 
-def _incoming_confs(memo: Memo, selected: Sequence[Selected], section: str) -> Confs:
+def _incoming_confs(memo: Memo, holder: Holder, section: str) -> Confs:
     return tuple(
-        memo.ask(INCOMING_CONF, Held(kind.type, incoming(selected, kind.type, section)))
+        memo.ask(INCOMING_CONF, Held(kind.type, incoming(memo, holder, kind.type, section)))
         for kind in memo.read(KINDS, None)
         if kind.inbounds in {Inbounds.WHOLE, Inbounds.BY_SOURCE}
     )
 
 
-def _source_rules(memo: Memo, selected: Sequence[Selected], section: str) -> tuple[SourceRule, ...]:
+def _source_rules(memo: Memo, holder: Holder, section: str) -> tuple[SourceRule, ...]:
     """Confs for the callers that rules name; everything else holds for them as for everyone."""
     found: tuple[SourceRule, ...] = ()
     for kind in memo.read(KINDS, None):
         if kind.inbounds is Inbounds.BY_SOURCE:
-            found += memo.ask(SOURCE_CONFS, Held(kind.type, incoming(selected, kind.type, section)))
+            found += memo.ask(SOURCE_CONFS, Held(kind.type, incoming(memo, holder, kind.type, section)))
     return found
 
 
@@ -238,18 +226,15 @@ def _number(service: Resource | None, section: str) -> int | None:
     return next((port.port for port in ports if port.section == section), None)
 
 
-def _upstreams(memo: Memo, calls: Sequence[Outbound], selected: Sequence[Selected]) -> tuple[Upstream, ...]:
+def _upstreams(memo: Memo, calls: Sequence[Outbound], holder: Holder) -> tuple[Upstream, ...]:
     """Every destination that some outbound or route leads to, with what holds for its connections; by name."""
-    policies = tuple((kind.type, outgoing(selected, kind.type)) for kind in memo.read(KINDS, None))
-    found: Mapping[str, Upstream] = {
-        destination.name: Upstream(destination, _upstream_confs(memo, destination_port(destination), policies))
+    found = {
+        destination.name: Upstream(
+            destination, memo.ask(CONFS, routing_to(memo, holder, destination_port(destination)))
+        )
         for destination in _destinations(calls)
     }
     return tuple(found[name] for name in sorted(found))
-
-
-def _upstream_confs(memo: Memo, port: Port, policies: tuple[tuple[str, tuple[ResourceKey, ...]], ...]) -> Confs:
-    return confs(memo, Routing(policies, port))
 
 
 def _destinations(calls: Sequence[Outbound]) -> Iterator[Destination]:
@@ -266,7 +251,7 @@ def destination_port(destination: Destination) -> Port:
 
 
 def _transparent(
-    memo: Memo, proxying: TransparentProxying | None, mesh: Mesh, selected: Sequence[Selected]
+    memo: Memo, proxying: TransparentProxying | None, mesh: Mesh, holder: Holder
 ) -> Transparent | None:
     if proxying is None:
         return None
@@ -276,7 +261,7 @@ def _transparent(
         ipv6=proxying.ip_family_mode != "IPv4",
         passthrough=mesh.networking.outbound.passthrough,
         confs=tuple(
-            memo.ask(MESH_CONF, Held(kind.type, outgoing(selected, kind.type)))
+            memo.ask(MESH_CONF, Held(kind.type, outgoing(memo, holder.profile, holder.outgoing, kind.type, ())))
             for kind in memo.read(KINDS, None)
             if kind.outbound
         ),

@@ -7,14 +7,15 @@ from typing import Final, cast
 from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import RESOURCE
+from compiler.mesh.confs import OUTGOING_CONF, Place, apply, items_about
+from compiler.mesh.graph import HEAD, RESOURCE
 from compiler.mesh.match import has_labels
 from compiler.mesh.merge import RouteRule
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.proxy import Confs, Destination, HttpRoute, Outbound, Value
 from compiler.mesh.rules import outbound_routes, route_conf
-from compiler.mesh.selection import ITEMS, KINDS, OUTGOING_CONF, Place, Policies, Selected, apply, outgoing
+from compiler.mesh.selection import KINDS, Holder, Policies, outgoing
 from compiler.mesh.services import (
     DESTINATION,
     SERVICE_KEYS,
@@ -23,6 +24,7 @@ from compiler.mesh.services import (
     service_key,
     tag_port,
 )
+from compiler.mesh.shape import Shape
 from compiler.resources.model import SERVICE, BackendReference, MeshService, Resource
 
 HTTP: Final = frozenset({"http", "http2", "grpc"})
@@ -38,13 +40,24 @@ class Socket(Value, frozen=True):
 
 
 class Routing(Value, frozen=True):
-    """Where routes are asked for: the policies of every kind that hold, and the destination."""
+    """Where confs and routes are asked for: a profile, its proxies' own policies about the destination, and that."""
 
-    policies: tuple[tuple[str, Policies], ...]
+    profile: Shape
+    own: Policies
     port: Port
 
-    def of(self, kind: str) -> Policies:
-        return next(policies for name, policies in self.policies if name == kind)
+
+def routing_to(memo: Memo, holder: Holder, port: Port) -> Routing:
+    """Of a proxy's own policies those that may say something about the destination or a route to it."""
+    names, heads = names_of(memo, port), ((key, memo.ask(HEAD, key)) for key in holder.outgoing)
+    own = (key for key, head in heads if head is not None and (head.names_routes or head.may_mean(names)))
+    return Routing(holder.profile, tuple(own), port)
+
+
+def names_of(memo: Memo, port: Port) -> tuple[str, ...]:
+    """The names by which a `to` may mean a destination."""
+    service = memo.ask(SERVICE_RESOURCE, port.service)
+    return tuple(dict.fromkeys((service.name if service is not None else "", port.service.name)))
 
 
 def resolve_reference(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> tuple[Port, ...]:
@@ -100,9 +113,8 @@ def _ports(service: Resource, number: int | None) -> Iterator[Port]:
             yield Port(service.key, port.section)
 
 
-def outbounds(memo: Memo, sockets: Sequence[Socket], selected: Sequence[Selected]) -> Iterator[Outbound]:
+def outbounds(memo: Memo, sockets: Sequence[Socket], holder: Holder) -> Iterator[Outbound]:
     """By name; sockets that lead to one destination are told apart by their address."""
-    policies = tuple((kind.type, outgoing(selected, kind.type)) for kind in memo.read(KINDS, None))
     known = [
         (destination, socket)
         for socket in sockets
@@ -113,7 +125,7 @@ def outbounds(memo: Memo, sockets: Sequence[Socket], selected: Sequence[Selected
         members = list(group)
         for destination, socket in members:
             unique = name if len(members) == 1 else f"{name}:{socket.address}:{socket.port}"
-            yield _outbound(memo, unique, socket, destination, Routing(policies, socket.destination))
+            yield _outbound(memo, unique, socket, destination, routing_to(memo, holder, socket.destination))
 
 
 def _outbound(memo: Memo, name: str, socket: Socket, destination: Destination, routing: Routing) -> Outbound:
@@ -123,18 +135,23 @@ def _outbound(memo: Memo, name: str, socket: Socket, destination: Destination, r
         port=socket.port,
         transparent=socket.transparent,
         destination=destination,
-        confs=confs(memo, routing),
+        confs=memo.ask(CONFS, routing),
         routes=memo.ask(ROUTES, routing),
     )
 
 
-def confs(memo: Memo, routing: Routing) -> Confs:
+def _confs(memo: Memo, routing: Routing) -> Confs:
     """What holds for calls to a destination, of every kind that says something about calls."""
+    names = names_of(memo, routing.port)
     return tuple(
-        memo.ask(OUTGOING_CONF, Place(kind.type, routing.of(kind.type), routing.port))
+        memo.ask(OUTGOING_CONF, Place(kind.type, _holding(memo, routing, kind.type, names), routing.port))
         for kind in memo.read(KINDS, None)
         if kind.outbound
     )
+
+
+def _holding(memo: Memo, routing: Routing, kind: str, names: tuple[str, ...]) -> Policies:
+    return outgoing(memo, routing.profile, routing.own, kind, names)
 
 
 def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
@@ -144,7 +161,8 @@ def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
     if destination is None or service is None:
         return ()
     kind = next(kind for kind in memo.read(KINDS, None) if kind.shape_routes is not None)
-    items = memo.ask(ITEMS, (routing.of(kind.type), ("to",)))
+    names = names_of(memo, routing.port)
+    items = items_about(memo, _holding(memo, routing, kind.type, names), names)
     rules = outbound_routes(items, service, routing.port.section, routing.port.service.name)
     if rules is None and destination.protocol not in HTTP:
         return ()
@@ -168,7 +186,7 @@ def _shape(
 
     if kind.shape_routes is None:
         return
-    base = confs(memo, routing)
+    base = memo.ask(CONFS, routing)
     for route in kind.shape_routes(rules, destination, find):
         yield replace(route, confs=_route_confs(memo, route, routing, service, base))
 
@@ -179,8 +197,10 @@ def _route_confs(memo: Memo, route: HttpRoute, routing: Routing, service: Resour
     routes = [resource for key in sorted(named) if (resource := memo.read(RESOURCE, key)) is not None]
     by_kind: Mapping[str, PolicyKind] = {kind.type: kind for kind in memo.read(KINDS, None)}
 
+    names = tuple(dict.fromkeys((*names_of(memo, routing.port), *(one.name for one in routes))))
+
     def conf_of(name: str) -> Sequence[Item]:
-        return memo.ask(ITEMS, (routing.of(name), ("to",)))
+        return items_about(memo, _holding(memo, routing, name, names), names)
 
     if not routes:
         return base
@@ -202,4 +222,5 @@ def _section(name: str) -> str:
     return "_".join(name.split("_")[-2:])
 
 
+CONFS: Final[Query[Routing, Confs]] = Query("confs", _confs)
 ROUTES: Final[Query[Routing, tuple[HttpRoute, ...]]] = Query("routes", _routes)

@@ -1,35 +1,32 @@
-"""Which policies hold for a proxy, and the confs that they merge to at each place.
+"""Which policies hold for a proxy, found through indexes.
 
-Confs are asked for by the policies that hold and the place, not by the proxy, so that replicas share them.
+Those that ask for a label or tag are looked up by it, and are few for each proxy. Those that may select any proxy are
+judged once for each profile, which is what of a proxy they can look at, and only where they may be about what is asked:
+an edit of one concerns the callers of what it names.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, cast
 
 from compiler.memo import Input, Memo, Query
-from compiler.mesh.graph import HEAD, KEYS, RESOURCE, candidates
+from compiler.mesh.graph import ABOUT, ANYWHERE, COMING_IN, HEAD, KEYS, SELECTORS, is_everywhere, pairs_to_file
 from compiler.mesh.match import select
-from compiler.mesh.merge import Merged
-from compiler.mesh.order import Item, Side, items_of, sort_items
-from compiler.mesh.permission import permission
-from compiler.mesh.policy import Inbounds, PolicyKind
-from compiler.mesh.proxy import Applied, Permission, SourceRule, UriMatch, Value
-from compiler.mesh.rules import (
-    InboundRule,
-    catch_all,
-    effective_rules,
-    inbound_rules,
-    meant_names,
-    mesh_conf,
-    outbound_conf,
+from compiler.mesh.policy import PolicyKind
+from compiler.mesh.proxy import Value
+from compiler.mesh.shape import Shape, shape_of
+from compiler.resources.model import (
+    NAMESPACE,
+    Dataplane,
+    Gateway,
+    Inbound,
+    Networking,
+    Resource,
+    ResourceKey,
+    TargetRef,
 )
-from compiler.mesh.services import SERVICE_RESOURCE, Port
-from compiler.mesh.shape import Shape
-from compiler.resources.model import Policy, Resource, ResourceKey, TargetRef
-from compiler.resources.values import decode
 
 Policies = tuple[ResourceKey, ...]
+Names = tuple[str, ...]
 
 KINDS: Final[Input[None, tuple[PolicyKind, ...]]] = Input("kinds", ())
 """The kinds of policies that this compiler knows."""
@@ -44,136 +41,98 @@ class Selected(Value, frozen=True):
     outbound: bool
 
 
-class Place(Value, frozen=True):
-    """Where outgoing confs are asked for: the policies that hold, and the destination."""
+class Holder(Value, frozen=True):
+    """For whom policies are looked up: `own` are those that ask for something that few proxies carry, by key."""
 
-    kind: str
-    policies: Policies
-    port: Port
+    profile: Shape
+    own: tuple[Selected, ...]
 
-
-class Held(Value, frozen=True):
-    """Where confs without a destination are asked for: the policies that hold for an inbound, or for all calls."""
-
-    kind: str
-    policies: Policies
+    @property
+    def outgoing(self) -> Policies:
+        """Its own policies whose `to` holds."""
+        return tuple(one.policy for one in self.own if one.outbound)
 
 
-def _selected(memo: Memo, shape: Shape) -> tuple[Selected, ...]:
+def _holder(memo: Memo, shape: Shape) -> Holder:
     proxy = shape.resource
+    slots = ((proxy.key.mesh, pair) for pair in (ANYWHERE, *pairs_to_file(proxy)))
+    keys = {key for slot in slots for key in memo.read(SELECTORS, slot)}
+    return Holder(_profile(proxy), tuple(_select(memo, shape, sorted(keys))))
+
+
+def _profile(proxy: Resource) -> Shape:
+    """What policies that ask for no label or tag of its own can see of a proxy."""
+    networking = cast(Dataplane, proxy.spec).networking
+    inbound = tuple(Inbound(port=one.port, name=one.name) for one in networking.inbound)
+    gateway = Gateway(networking.gateway.type) if networking.gateway is not None else None
+    labels = {key: value for key, value in proxy.labels.items() if is_everywhere(key) or key == NAMESPACE}
+    key = ResourceKey(proxy.key.type, proxy.key.mesh, "")
+    return shape_of(Resource(key, labels, Dataplane(Networking(inbound=inbound, gateway=gateway))))
+
+
+def _select(memo: Memo, shape: Shape, keys: Iterable[ResourceKey]) -> Iterator[Selected]:
+    return (one for key in keys if (one := _selects(memo, (shape, key))) is not None)
+
+
+def _selects(memo: Memo, asked: tuple[Shape, ResourceKey]) -> Selected | None:
+    shape, key = asked
+    head = memo.ask(HEAD, key)
 
     def routes(target: TargetRef, mesh: str) -> Sequence[Resource]:
-        keys = sorted(memo.read(KEYS, (target.kind, mesh)))
-        return [route for one in keys if (route := memo.ask(HEAD, one)) is not None]
+        found = (memo.ask(HEAD, one) for one in sorted(memo.read(KEYS, (target.kind, mesh))))
+        return [route.policy for route in found if route is not None]
 
-    chosen = ((policy, select(policy, proxy, routes)) for policy in candidates(memo, proxy))
-    return tuple(
-        Selected(policy.key, selection.sections, selection.outbound)
-        for policy, selection in chosen
-        if selection is not None
-    )
+    selection = select(head.policy, shape.resource, routes) if head is not None else None
+    return Selected(key, selection.sections, selection.outbound) if selection is not None else None
 
 
-def outgoing(selected: Sequence[Selected], kind: str) -> Policies:
-    """The policies of a kind whose `to` holds."""
-    return tuple(one.policy for one in selected if one.outbound and one.policy.type == kind)
+def outgoing(memo: Memo, profile: Shape, own: Policies, kind: str, names: Names) -> Policies:
+    """The policies of a kind whose `to` holds and may be about something of these names, by key."""
+    heads = ((key, memo.ask(HEAD, key)) for key in own if key.type == kind)
+    found = [key for key, head in heads if head is not None and head.may_mean(names)]
+    return tuple(sorted([*found, *memo.ask(OUTGOING, (profile, kind, names))]))
 
 
-def incoming(selected: Sequence[Selected], kind: str, section: str) -> Policies:
-    """The policies of a kind whose `rules` and `from` hold for an inbound."""
-    return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
+def _outgoing(memo: Memo, asked: tuple[Shape, str, Names]) -> Policies:
+    profile, kind, names = asked
+    mesh = profile.resource.key.mesh
+    keys = {key for name in (None, *names) for key in memo.read(ABOUT, (mesh, kind, name))}
+    chosen = ((key, memo.ask(SELECTS, (profile, key))) for key in sorted(keys))
+    return tuple(key for key, selected in chosen if selected is not None and selected.outbound)
 
 
-def _items(memo: Memo, place: tuple[Policies, tuple[Side, ...]]) -> tuple[Item, ...]:
-    policies, sides = place
-    resources = (memo.read(RESOURCE, key) for key in policies)
-    return sort_items(
-        item
-        for resource in resources
-        if resource is not None and isinstance(resource.spec, Policy)
-        for side in sides
-        for item in items_of(resource, side)
-    )
+def incoming(memo: Memo, holder: Holder, kind: str, section: str) -> Policies:
+    """The policies of a kind whose `rules` and `from` hold for an inbound, by key."""
+    own = [one for one in holder.own if one.policy.type == kind and _comes_in(memo, one.policy)]
+    chosen = [*own, *memo.ask(INCOMING, (holder.profile, kind))]
+    return tuple(sorted(one.policy for one in chosen if section in one.sections))
 
 
-def _outgoing_conf(memo: Memo, place: Place) -> Applied:
-    service = memo.ask(SERVICE_RESOURCE, place.port.service)
-    merged = None
-    if service is not None and place.policies:
-        items = memo.ask(ITEMS_ABOUT, (place.policies, (service.name, place.port.service.name)))
-        merged = outbound_conf(items, service, place.port.section, place.port.service.name)
-    return apply(find_kind(memo, place.kind), merged)
+def _incoming(memo: Memo, asked: tuple[Shape, str]) -> tuple[Selected, ...]:
+    profile, kind = asked
+    keys = sorted(memo.read(COMING_IN, (profile.resource.key.mesh, kind)))
+    chosen = (memo.ask(SELECTS, (profile, key)) for key in keys)
+    return tuple(selected for selected in chosen if selected is not None)
 
 
-def _index_items(memo: Memo, policies: Policies) -> Mapping[str | None, tuple[int, ...]]:
-    """By each name that it may mean, with None those that may mean any: the places of the items of `to`."""
-    found: dict[str | None, list[int]] = defaultdict(list)
-    for place, item in enumerate(memo.ask(ITEMS, (policies, ("to",)))):
-        for name in meant_names(item.target) or (None,):
-            found[name].append(place)
-    return {name: tuple(places) for name, places in found.items()}
+def _comes_in(memo: Memo, key: ResourceKey) -> bool:
+    head = memo.ask(HEAD, key)
+    return head is not None and head.comes_in
 
 
-def _items_about(memo: Memo, asked: tuple[Policies, tuple[str, str]]) -> tuple[Item, ...]:
-    """The items that may mean a service of these names: an edit of one that cannot leaves its confs alone."""
-    policies, names = asked
-    items, index = memo.ask(ITEMS, (policies, ("to",))), memo.ask(ITEM_INDEX, policies)
-    places = {place for name in (None, *names) for place in index.get(name, ())}
-    return tuple(items[place] for place in sorted(places))
-
-
-def apply(kind: PolicyKind, merged: Merged | None) -> Applied:
-    """A merged conf with its type; where no policy speaks, the kind's empty conf."""
-    if merged is None:
-        return Applied(kind.type, kind.conf())
-    return Applied(kind.type, decode(kind.conf, merged.conf), merged.origins)
-
-
-def _incoming_conf(memo: Memo, place: Held) -> Applied:
-    """What holds for callers that no rule names."""
-    return apply(find_kind(memo, place.kind), catch_all(_rules(memo, place.policies)))
-
-
-def _mesh_conf(memo: Memo, place: Held) -> Applied:
-    """What holds for calls that no destination's name is about, such as those that are passed through."""
-    return apply(find_kind(memo, place.kind), mesh_conf(memo.ask(ITEMS, (place.policies, ("to",)))))
-
-
-def _source_confs(memo: Memo, place: Held) -> tuple[SourceRule, ...]:
-    """Callers that are told apart by SNI too are no callers of a sidecar, whose ports have one service each."""
-    kind = find_kind(memo, place.kind)
-    rules = effective_rules(_rules(memo, place.policies)) if kind.inbounds is Inbounds.BY_SOURCE else ()
-    return tuple(
-        SourceRule(_caller(rule), (apply(kind, rule.merged),))
-        for rule in rules
-        if rule.match is not None and rule.match.keys() == {"spiffeID"}
-    )
-
-
-def _caller(rule: InboundRule) -> UriMatch:
-    spiffe = (rule.match or {})["spiffeID"]
-    return UriMatch(spiffe["value"], prefix=spiffe["type"] == "Prefix")
-
-
-def _rules(memo: Memo, policies: Policies) -> tuple[InboundRule, ...]:
-    return inbound_rules(memo.ask(ITEMS, (policies, ("rules", "from"))))
-
-
-def _permission(memo: Memo, place: tuple[str, Policies]) -> Permission:
-    mesh, policies = place
-    return permission(mesh, memo.ask(ITEMS, (policies, ("rules",))), memo.ask(ITEMS, (policies, ("from",))))
+def all_selected(memo: Memo, shape: Shape) -> tuple[Selected, ...]:
+    """Every policy that holds for a proxy, by key: for whoever asks about one."""
+    holder = memo.ask(HOLDER, shape)
+    wide = sorted(memo.read(SELECTORS, (shape.resource.key.mesh, None)))
+    chosen = [*holder.own, *_select(memo, holder.profile, wide)]
+    return tuple(sorted(chosen, key=lambda one: one.policy))
 
 
 def find_kind(memo: Memo, name: str) -> PolicyKind:
     return next(kind for kind in memo.read(KINDS, None) if kind.type == name)
 
 
-SELECTED: Final[Query[Shape, tuple[Selected, ...]]] = Query("selected", _selected)
-ITEMS: Final[Query[tuple[Policies, tuple[Side, ...]], tuple[Item, ...]]] = Query("items", _items)
-ITEM_INDEX: Final[Query[Policies, Mapping[str | None, tuple[int, ...]]]] = Query("item index", _index_items)
-ITEMS_ABOUT: Final[Query[tuple[Policies, tuple[str, str]], tuple[Item, ...]]] = Query("items about", _items_about)
-OUTGOING_CONF: Final[Query[Place, Applied]] = Query("outgoing conf", _outgoing_conf)
-INCOMING_CONF: Final[Query[Held, Applied]] = Query("incoming conf", _incoming_conf)
-MESH_CONF: Final[Query[Held, Applied]] = Query("mesh conf", _mesh_conf)
-SOURCE_CONFS: Final[Query[Held, tuple[SourceRule, ...]]] = Query("source confs", _source_confs)
-PERMISSION: Final[Query[tuple[str, Policies], Permission]] = Query("permission", _permission)
+HOLDER: Final[Query[Shape, Holder]] = Query("selected", _holder)
+SELECTS: Final[Query[tuple[Shape, ResourceKey], Selected | None]] = Query("selects", _selects)
+OUTGOING: Final[Query[tuple[Shape, str, Names], Policies]] = Query("outgoing policies", _outgoing)
+INCOMING: Final[Query[tuple[Shape, str], tuple[Selected, ...]]] = Query("incoming policies", _incoming)

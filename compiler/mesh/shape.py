@@ -117,12 +117,13 @@ def _replica(memo: Memo, key: ResourceKey) -> Replica | None:
     addresses = tuple(_own_addresses(networking))
     spec = Dataplane(_with_holes(networking, addresses))
     particular = _is_particular(memo, resource)
-    shape = _shape(Resource(key, resource.labels, spec) if particular else _common(memo, resource, spec))
+    shape = shape_of(Resource(key, resource.labels, spec) if particular else _common(memo, resource, spec))
     name = SHARED if is_shared(cast(Resource, memo.read(RESOURCE, key))) else key.name
     return Replica(shape, addresses, resource.zone, name)
 
 
-def _shape(resource: Resource) -> Shape:
+def shape_of(resource: Resource) -> Shape:
+    """The shape that is all of a resource."""
     return Shape(msgspec.msgpack.encode((resource.key, resource.labels, resource.spec)), resource)
 
 
