@@ -5,6 +5,7 @@ what Kuma's own, coarser graph lets through. It is kept as an index from the URI
 that name them, brought up to date before proxies are resolved, so that a new permission concerns its callers only.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
@@ -24,20 +25,25 @@ Keys = frozenset[ResourceKey]
 
 CALLABLE: Final[Input[tuple[str, str | None], Keys]] = Input("callable", frozenset())
 """By mesh and URI: services with a permission that names it; with None, where a permission names no single caller."""
-INDEXED: Final[Input[str, frozenset[ResourceKey]]] = Input("indexed", frozenset())
+INDEXED: Final[Input[str, tuple[ResourceKey, ...]]] = Input("indexed", ())
 """By mesh: the services that stand in `CALLABLE`."""
 NAMED: Final[Input[ResourceKey, frozenset[str | None]]] = Input("named", frozenset())
-"""By service: the keys under which it stands in `CALLABLE`."""
+"""By service: the keys under which it stands there now."""
 
 
 def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
     """Bring the index up to date; of the services, only those whose permissions may have changed are looked at."""
+    stale: dict[str, set[ResourceKey]] = defaultdict(set)
+    for service in memo.stale(CALLERS):
+        stale[service.mesh].add(service)
     for mesh in meshes:
-        services = frozenset(memo.ask(SERVICE_KEYS, mesh)) if trims(memo, mesh) else frozenset()
+        services = memo.ask(SERVICE_KEYS, mesh) if trims(memo, mesh) else ()
         before = memo.read(INDEXED, mesh)
-        for service in services | before:
-            _index(memo, service, memo.ask(ADMISSIONS, service) if service in services else ())
-        memo.forget(ADMISSIONS, before - services)
+        moved = set(services).symmetric_difference(before) if services != before else set()
+        gone = moved.difference(services)
+        for service in moved | stale[mesh]:
+            _index(memo, service, frozenset() if service in gone else memo.ask(CALLERS, service))
+        memo.forget(CALLERS, gone)
         memo.write(INDEXED, mesh, services)
 
 
@@ -63,8 +69,11 @@ def _is_callable(memo: Memo, service: ResourceKey, identities: Iterable[Uris]) -
     return any(admits(permitted, uris) for permitted in memo.ask(ADMISSIONS, service) for uris in identities)
 
 
-def _index(memo: Memo, service: ResourceKey, admissions: Iterable[Permission]) -> None:
-    now = frozenset(name for permitted in admissions for name in _named(permitted))
+def _callers(memo: Memo, service: ResourceKey) -> frozenset[str | None]:
+    return frozenset(name for permitted in memo.ask(ADMISSIONS, service) for name in _named(permitted))
+
+
+def _index(memo: Memo, service: ResourceKey, now: frozenset[str | None]) -> None:
     before = memo.read(NAMED, service)
     for name in before - now:
         memo.write(CALLABLE, (service.mesh, name), memo.read(CALLABLE, (service.mesh, name)) - {service})
@@ -134,3 +143,5 @@ def _graph_tags(memo: Memo, key: ResourceKey) -> Mapping[str, str]:
 
 REACHABLE: Final[Query[tuple[str, tuple[Uris, ...]], Keys]] = Query("reachable", _reachable)
 ADMISSIONS: Final[Query[ResourceKey, tuple[Permission, ...]]] = Query("admissions", _admissions)
+CALLERS: Final[Query[ResourceKey, frozenset[str | None]]] = Query("callers", _callers)
+"""The keys under which a service belongs in `CALLABLE`."""
