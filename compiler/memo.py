@@ -107,6 +107,28 @@ class Memo:
         """The keys whose value may have changed since they were last asked for."""
         return frozenset(cast("set[K]", self._stale.get(query, _NO_KEYS)))
 
+    def lacks(self, query: Query[K, Any], key: K) -> bool:
+        """Whether asking for it would take a look at more than what is remembered."""
+        node = self._tables.get(query, {}).get(key)
+        return node is None or node.stale
+
+    def sources(self, query: Query[K, Any], key: K) -> tuple[tuple[str, Hashable], ...]:
+        """What a value was computed from: names of tables, and keys."""
+        return tuple((source.table.name, source.key) for source in self._tables[query][key].sources)
+
+    def adopt(self, query: Query[K, W], key: K, value: W, sources: Iterable[tuple[str, Hashable]]) -> None:
+        """Remember what another process computed from the same values; where it read what is not here, do not."""
+        tables = {cast("Input[Any, Any]", table).name: nodes for table, nodes in self._tables.items()}
+        found = [tables.get(name, {}).get(key) for name, key in sources]
+        known = {node: None for node in found if node is not None and not node.stale}
+        if len(known) != len(found):
+            return
+        node = self._node(query, key)
+        node.value, node.changed_at, node.verified_at = value, self._revision, self._revision
+        self.computed[query.name] = self.computed.get(query.name, 0) + 1
+        self._lean_on(node, known)
+        self._freshen(node)
+
     def forget(self, query: Query[K, Any], keys: Iterable[K]) -> None:
         """Drop roots that nobody will ask for again, and with them what only they leaned on."""
         table = self._tables.get(query, {})

@@ -11,6 +11,7 @@ from typing import Final
 
 from compiler.diagnostics import Checked, Diagnostic, Severity, set_severities, sort_diagnostics
 from compiler.envoy.policy import HOOKS
+from compiler.forks import usable_cores
 from compiler.memo import Memo
 from compiler.mesh.checks import DANGLING_REF, FINDINGS, SELECTS_NOTHING, check_resource
 from compiler.mesh.graph import is_proxy, load
@@ -23,6 +24,7 @@ from compiler.resources.resource_set import ResourceSet
 from compiler.resources.schema import Schemas
 from compiler.resources.settings import Settings, read_settings, select_files
 from compiler.resources.validate import VerdictCache, validate
+from compiler.snapshot.ahead import compute_ahead
 from compiler.snapshot.digest import GenerationTree, running_toolchain
 from compiler.snapshot.nodes import Nodes
 from compiler.snapshot.snapshot import Generation, Snapshot
@@ -55,6 +57,7 @@ class Compiler:
     schemas: Schemas = field(default_factory=Schemas.load)
     memo: Memo = field(default_factory=Memo)
     toolchain: Mapping[str, str] = field(default_factory=running_toolchain)
+    processes: int = field(default_factory=usable_cores)
     _parsed: ParseCache = field(default_factory=ParseCache)
     _judged: VerdictCache = field(default_factory=VerdictCache)
     _loaded: Mapping[ResourceKey, Resource] = field(default_factory=dict)
@@ -127,11 +130,12 @@ class Compiler:
         for key in self._taken.keys() - set(proxies):
             self._replace(key, None)
         stale = self.memo.stale(SNAPSHOT)
-        for key in proxies:
-            if key not in self._taken or key in stale:
-                taken = self.memo.ask(SNAPSHOT, key)
-                if taken is not self._taken.get(key):
-                    self._replace(key, taken)
+        wanted = [key for key in proxies if key not in self._taken or key in stale]
+        compute_ahead(self.memo, wanted, self.processes)
+        for key in wanted:
+            taken = self.memo.ask(SNAPSHOT, key)
+            if taken is not self._taken.get(key):
+                self._replace(key, taken)
         self.memo.sweep()
         return tuple(
             finding for taken in self._taken.values() if taken.problems for finding in report(taken, resources)

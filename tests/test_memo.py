@@ -93,3 +93,25 @@ def test_any_sequence_of_edits_ends_where_a_fresh_memo_ends(edits: list[tuple[st
         final.write(NUMBER, key, number)
     assert memo.ask(CHOICE, "a") == final.ask(CHOICE, "a")
     assert memo.ask(TOTAL, ("a", "c")) == final.ask(TOTAL, ("a", "c"))
+
+
+def test_an_adopted_value_is_as_if_it_had_been_computed_here() -> None:
+    elsewhere, memo = Memo(), Memo()
+    for each in (elsewhere, memo):
+        each.write(NUMBER, "a", 1)
+        each.ask(PARITY, "a")
+    value, sources = elsewhere.ask(TOTAL, ("a",)), elsewhere.sources(TOTAL, ("a",))
+    assert memo.lacks(TOTAL, ("a",))
+    memo.adopt(TOTAL, ("a",), value, sources)
+    assert not memo.lacks(TOTAL, ("a",))
+    assert memo.ask(TOTAL, ("a",)) == 1
+    assert memo.computed == elsewhere.computed
+    memo.write(NUMBER, "a", 2)
+    assert memo.ask(TOTAL, ("a",)) == 0
+
+
+def test_a_value_made_from_what_is_not_here_is_not_adopted() -> None:
+    elsewhere, memo = Memo(), Memo()
+    value, sources = elsewhere.ask(TOTAL, ("a",)), elsewhere.sources(TOTAL, ("a",))
+    memo.adopt(TOTAL, ("a",), value, sources)
+    assert memo.lacks(TOTAL, ("a",))

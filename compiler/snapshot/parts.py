@@ -1,7 +1,7 @@
 """Parts of a proxy: each is translated, rendered and checked once, however many proxies share it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
 from msgspec.structs import replace
@@ -60,6 +60,10 @@ class Part(NamedTuple):
     templates: tuple[Template, ...] = ()
 
 
+PartKey = tuple[Query[Any, Part], Value]
+"""What is asked to get a part."""
+
+
 class Assignment(Value, frozen=True):
     """The endpoints of a cluster as one zone sees them; without a preferred zone all are equal."""
 
@@ -68,20 +72,20 @@ class Assignment(Value, frozen=True):
     preferred_zone: str | None
 
 
-def parts_of(memo: Memo, proxy: Proxy) -> Iterator[Part]:
+def list_parts(proxy: Proxy) -> Iterator[PartKey]:
     """All but the endpoints, which change more often and are not the same in every zone."""
     for inbound in proxy.inbounds:
         at_workload = replace(inbound, address="", port=0, permission=Permission())
-        yield memo.ask(INBOUND_LISTENER, replace(inbound, workload_address="", workload_port=0, workload_version=0))
-        yield memo.ask(INBOUND_CLUSTER, at_workload)
-        yield memo.ask(INBOUND_TRAFFIC, replace(at_workload, permission=inbound.permission, **_NOWHERE))
-    yield from (memo.ask(OUTBOUND, outbound) for outbound in proxy.outbounds)
-    yield from (memo.ask(UPSTREAM, upstream) for upstream in proxy.upstreams)
+        yield INBOUND_LISTENER, replace(inbound, **_NOWHERE)
+        yield INBOUND_CLUSTER, at_workload
+        yield INBOUND_TRAFFIC, replace(at_workload, permission=inbound.permission, **_NOWHERE)
+    yield from ((OUTBOUND, outbound) for outbound in proxy.outbounds)
+    yield from ((UPSTREAM, upstream) for upstream in proxy.upstreams)
     if proxy.transparent is not None:
-        yield memo.ask(TRANSPARENT, proxy.transparent)
+        yield TRANSPARENT, proxy.transparent
 
 
-_NOWHERE: Final = {"workload_address": "", "workload_port": 0, "workload_version": 0}
+_NOWHERE: Final[Mapping[str, Any]] = {"workload_address": "", "workload_port": 0, "workload_version": 0}
 
 
 def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:

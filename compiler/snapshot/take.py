@@ -17,7 +17,7 @@ from compiler.mesh.shape import REPLICA, Shape, fill
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
-from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, Problem, parts_of
+from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, Problem, list_parts
 from compiler.snapshot.references import Links, Reference, check_links
 from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
 from compiler.snapshot.template import Template
@@ -35,16 +35,12 @@ Resources = Mapping[ResourceType, Named]
 
 
 class Common(NamedTuple):
-    """What all replicas of a shape have, and what each has of its own once its addresses are known.
-
-    `assignments` are the clusters whose endpoints depend on the zone.
-    """
+    """What all replicas of a shape have but for endpoints; `templates` are what each has of its own."""
 
     mesh: str
     workload: str
     resources: Resources
     templates: tuple[Template, ...]
-    assignments: tuple[tuple[str, Port], ...]
     secrets: tuple[SecretName, ...]
     problems: tuple[Problem, ...]
 
@@ -80,15 +76,13 @@ class Taken(NamedTuple):
 
 def _common(memo: Memo, shape: Shape) -> Common:
     proxy = memo.ask(PROXY, shape)
-    parts = tuple(parts_of(memo, proxy))
-    assignments = tuple((one.destination.name, destination_port(one.destination)) for one in proxy.upstreams)
+    parts = tuple(memo.ask(*part) for part in list_parts(proxy))
     problems = tuple(problem for part in parts for problem in part.problems)
     return Common(
         mesh=proxy.mesh,
         workload=proxy.workload,
         resources=_by_type(one for part in parts for one in part.rendered),
         templates=tuple(template for part in parts for template in part.templates),
-        assignments=assignments,
         secrets=_secrets(proxy),
         problems=(*problems, *_inconsistencies(parts, proxy)),
     )
@@ -119,9 +113,14 @@ def _own(memo: Memo, placed: Placed) -> Resources:
 
 
 def _called(memo: Memo, calls: Calls) -> Called:
-    parts = [memo.ask(ASSIGNMENT, Assignment(name, port, calls.preferred_zone)) for name, port in calls.assignments]
+    parts = [memo.ask(ASSIGNMENT, one) for one in list_assignments(calls)]
     rendered = {one.name: one for part in parts for one in part.rendered}
     return Called(dict(sorted(rendered.items())), tuple(problem for part in parts for problem in part.problems))
+
+
+def list_assignments(calls: Calls) -> Iterator[Assignment]:
+    """The load assignments that they are."""
+    return (Assignment(name, port, calls.preferred_zone) for name, port in calls.assignments)
 
 
 def _take(memo: Memo, key: ResourceKey) -> Taken:
@@ -129,13 +128,19 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
     if replica is None:
         raise LookupError(f"{key} is no proxy")
     common = memo.ask(COMMON, replica.shape)
-    called = memo.ask(CALLED, Calls(common.assignments, _preferred_zone(memo, key.mesh, replica.zone)))
+    called = memo.ask(CALLED, calls_of(memo, memo.ask(PROXY, replica.shape), replica.zone))
     own = memo.ask(OWN, Placed(replica.shape, replica.addresses)) if common.templates else {}
     endpoints = {ResourceType.ENDPOINT: called.named} if called.named else {}
     resources = {kind: named for kind in ResourceType if (named := {**common.resources, **own, **endpoints}.get(kind))}
     node = NodeId(common.mesh, replica.zone, common.workload, replica.name)
     problems = [one._replace(message=fill(one.message, replica.addresses)) for one in common.problems]
     return Taken(key, Snapshot(node, resources, common.secrets), (*problems, *called.problems))
+
+
+def calls_of(memo: Memo, proxy: Proxy, zone: str) -> Calls:
+    """The destinations of a replica in this zone."""
+    assignments = tuple((one.destination.name, destination_port(one.destination)) for one in proxy.upstreams)
+    return Calls(assignments, _preferred_zone(memo, proxy.mesh, zone))
 
 
 def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
@@ -157,7 +162,8 @@ def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
 def causes_of(memo: Memo, key: ResourceKey, kind: ResourceType, name: str) -> tuple[Origin, ...]:
     """The policies behind a resource of a proxy, the most telling first; none where only the Dataplane is."""
     replica = memo.ask(REPLICA, key)
-    parts = parts_of(memo, memo.ask(PROXY, replica.shape)) if replica is not None else ()
+    listed = list_parts(memo.ask(PROXY, replica.shape)) if replica is not None else ()
+    parts = (memo.ask(*part) for part in listed)
     return next((part.causes for part in parts if Reference(kind, name) in part.links), ())
 
 
