@@ -20,10 +20,12 @@ def validate(
     from compiler.cli.findings import show
     from compiler.cli.sources import open_tree, require_mesh
     from compiler.diagnostics import sort_diagnostics
+    from compiler.garbage import uncollected
     from compiler.pipeline import Compiler
 
     tree = open_tree(path, ref)
-    compiled = Compiler().compile(tree.value, thorough=True)
+    with uncollected():
+        compiled = Compiler().compile(tree.value, thorough=True)
     diagnostics = sort_diagnostics((*tree.diagnostics, *compiled.diagnostics))
     show(diagnostics, compiled.value.resources.counts, tree.value, output, strict=strict)
     failed = tree.failed or compiled.failed or (strict and bool(diagnostics))

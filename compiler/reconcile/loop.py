@@ -33,6 +33,8 @@ class Loop:
     interval: float
     fetches: bool = True
     offline: bool = False
+    settle: Callable[[], None] = lambda: None
+    """Called when nothing is being done for anybody."""
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
     _fetch_failures: int = 0
     _failures: int = 0
@@ -47,6 +49,7 @@ class Loop:
         while message.get("kind") != "stop":
             self.take(message)
             self.report.enter("idle")
+            self.settle()
             message = self._wait()
 
     def take(self, message: Message) -> None:

@@ -1,0 +1,53 @@
+"""Python's collector runs when it is told to, and what stays is not looked at again."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from compiler.garbage import collect_by_hand, settle, uncollected
+
+
+class Cycle:
+    freed = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        Cycle.freed += 1
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    Cycle.freed = 0
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_cycles_of_a_commit_are_freed_after_it() -> None:
+    collect_by_hand()
+    Cycle()
+    assert (gc.isenabled(), Cycle.freed) == (False, 0)
+    settle()
+    assert Cycle.freed == 1
+
+
+def test_what_stays_is_looked_at_once() -> None:
+    kept = [Cycle() for _ in range(3)]
+    settle()
+    frozen = gc.get_freeze_count()
+    assert frozen > len(kept)
+    settle()
+    assert gc.get_freeze_count() >= frozen
+
+
+def test_a_command_leaves_the_collector_as_it_was() -> None:
+    with uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()
+    with uncollected():
+        pass
+    assert not gc.isenabled()
