@@ -92,7 +92,8 @@ class Memo:
     def read(self, table: Input[K, W], key: K) -> W:
         """An input, remembered as a source of the running query."""
         node = self._node(table, key)
-        self._record(node)
+        if self._stack:
+            self._stack[-1][node] = None
         return cast("W", node.value)
 
     def ask(self, query: Query[K, W], key: K) -> W:
@@ -100,7 +101,8 @@ class Memo:
         node = self._node(query, key)
         if node.stale:
             self._refresh(node)
-        self._record(node)
+        if self._stack:
+            self._stack[-1][node] = None
         return cast("W", node.value)
 
     def stale(self, query: Query[K, Any]) -> frozenset[K]:
@@ -156,18 +158,17 @@ class Memo:
         return sum(len(nodes) for nodes in self._tables.values())
 
     def _node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
-        nodes = self._tables.setdefault(table, {})
-        node = nodes.get(key)
-        if node is None:
-            node = nodes[key] = _Node(table, key)
-            if isinstance(table, Input):
-                node.value, node.stale = table.default, False
-                self._loose.add(node)
-        return node
+        try:
+            return self._tables[table][key]
+        except KeyError:
+            return self._new_node(table, key)
 
-    def _record(self, node: _Node) -> None:
-        if self._stack:
-            self._stack[-1][node] = None
+    def _new_node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
+        node = self._tables.setdefault(table, {})[key] = _Node(table, key)
+        if isinstance(table, Input):
+            node.value, node.stale = table.default, False
+            self._loose.add(node)
+        return node
 
     def _refresh(self, node: _Node) -> None:
         if node.verified_at and not self._moved(node):

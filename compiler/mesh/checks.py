@@ -240,13 +240,19 @@ def _carries(tags: Mapping[str, str], wanted: TagSet) -> bool:
 
 def _check_addresses(proxy: Resource) -> Iterator[Finding]:
     networking = cast(Dataplane, proxy.spec).networking
+    yield from _check_outbounds(networking)
+    yield from _check_hosts(networking)
+    yield from _check_sections(networking)
+
+
+def _check_outbounds(networking: Networking) -> Iterator[Finding]:
+    if not networking.outbound:
+        return
     own = {(_written(inbound.address or networking.address), inbound.port) for inbound in networking.inbound}
     for index, outbound in enumerate(networking.outbound):
         if (_written(outbound.address), outbound.port) in own:
             message = f"{outbound.address}:{outbound.port} is an inbound of this proxy already"
             yield Finding(f"/networking/outbound/{index}/port", PORT_CONFLICT, message)
-    yield from _check_hosts(networking)
-    yield from _check_sections(networking)
 
 
 def _check_hosts(networking: Networking) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ Everything that a proxy must do is resolved, translated, rendered and checked on
 stays in the shape where some policy asks for it, so that a shape decides all that the proxy itself would.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple, cast
@@ -75,16 +75,11 @@ def stand_in(symbol: str) -> str:
     return _UNSPECIFIED[int(symbol[1])]
 
 
-def holes(addresses: Sequence[str]) -> Mapping[str, str]:
-    """What stands for each of these addresses, and the address."""
-    return {hole(place, ip_address(address).version): address for place, address in enumerate(addresses)}
-
-
 def fill(text: str, addresses: Sequence[str]) -> str:
     """The text with a replica's addresses."""
     if _HOLE in text:
-        for symbol, address in holes(addresses).items():
-            text = text.replace(symbol, address)
+        for place, address in enumerate(addresses):
+            text = text.replace(hole(place, ip_address(address).version), address)
     return text
 
 
@@ -114,12 +109,12 @@ def _replica(memo: Memo, key: ResourceKey) -> Replica | None:
     if resource is None:
         return None
     networking = cast(Dataplane, resource.spec).networking
-    addresses = tuple(_own_addresses(networking))
-    spec = Dataplane(_with_holes(networking, addresses))
+    versions = _own_addresses(networking)
+    spec = Dataplane(_with_holes(networking, versions))
     particular = _is_particular(memo, resource)
     shape = shape_of(Resource(key, resource.labels, spec) if particular else _common(memo, resource, spec))
     name = SHARED if is_shared(cast(Resource, memo.read(RESOURCE, key))) else key.name
-    return Replica(shape, addresses, resource.zone, name)
+    return Replica(shape, tuple(versions), resource.zone, name)
 
 
 def shape_of(resource: Resource) -> Shape:
@@ -151,17 +146,17 @@ def _is_particular(memo: Memo, resource: Resource) -> bool:
     return bool(memo.read(ASKED, (resource.key.mesh, (f"label:{DISPLAY_NAME}", resource.name))))
 
 
-def _own_addresses(networking: Networking) -> Iterator[str]:
-    """Those that mean nothing but where this replica is: an address that something else may meet is left alone."""
+def _own_addresses(networking: Networking) -> Mapping[str, int]:
+    """With their versions, those that mean nothing but where this replica is: others are left as they are written."""
     inbounds = networking.inbound
     written = [networking.address, *(each for one in inbounds for each in (one.address, one.service_address))]
     kept = {outbound.address for outbound in networking.outbound}
-    seen: set[IPv4Address | IPv6Address] = set()
+    seen: dict[IPv4Address | IPv6Address, str] = {}
     for address in dict.fromkeys(written):
-        parsed = _parse(address)
-        if parsed is not None and parsed not in seen and address not in kept and not _is_special(parsed):
-            seen.add(parsed)
-            yield address
+        parsed = _parse(address) if address and address not in kept else None
+        if parsed is not None and not _is_special(parsed):
+            seen.setdefault(parsed, address)
+    return {address: parsed.version for parsed, address in seen.items()}
 
 
 def _is_special(address: IPv4Address | IPv6Address) -> bool:
@@ -169,8 +164,8 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
     return address.is_loopback or address.is_unspecified or address.is_reserved
 
 
-def _with_holes(networking: Networking, addresses: Iterable[str]) -> Networking:
-    symbols = {address: symbol for symbol, address in holes(tuple(addresses)).items()}
+def _with_holes(networking: Networking, versions: Mapping[str, int]) -> Networking:
+    symbols = {address: hole(place, version) for place, (address, version) in enumerate(versions.items())}
     return replace(
         networking,
         address=symbols.get(networking.address, networking.address),
