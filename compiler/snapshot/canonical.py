@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from google.protobuf import any_pb2, json_format
@@ -12,38 +12,70 @@ from google.protobuf.message import Message
 
 from compiler.envoy.packing import UnknownTypeError, message_type, pack, repack
 from compiler.envoy.resources import ResourceType
+from compiler.snapshot.findings import Reading
+from compiler.snapshot.reading import read
 
 __all__ = ["Rendered", "assemble", "file_bytes", "pack", "parse", "render"]
 
 _LAYOUT = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 _VERSION_LENGTH = 32
-_EXACT_IN_JSON = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One distinct resource: `json` for people and Git, `body` (a serialised Any) for the wire, `version` for both."""
+    """One distinct resource: `member` for people and Git, `body` (a serialised Any) for the wire, one `version`."""
 
     type: ResourceType
     name: str
     version: str
-    json: bytes
+    member: bytes
+    """As it stands in a file, with its name before it."""
     body: bytes
 
+    @property
+    def json(self) -> bytes:
+        """The canonical JSON, which the version is the hash of."""
+        return self.member[len(_member_start(self.name)) :].replace(b"\n  ", b"\n")
 
-def render(kind: ResourceType, name: str, message: Message) -> Rendered:
+
+def render(kind: ResourceType, name: str, message: Message, reading: Reading | None = None) -> Rendered:
     """Nested Anys must have been packed by `pack` (or repacked): their bytes are taken as they are.
 
-    Raises `UnknownTypeError` for a nested type URL that Envoy's API does not have.
+    `reading` is what `read` gives for the message, where the caller has it. Raises `UnknownTypeError` for a nested type
+    URL that Envoy's API does not have.
     """
-    return assemble(kind, name, _dump(_plain(message)), message.SerializeToString(deterministic=True))
+    json = orjson.dumps(_plain(message, reading or read(message)), option=_LAYOUT)
+    return assemble(kind, name, json, message.SerializeToString(deterministic=True))
 
 
 def assemble(kind: ResourceType, name: str, json: bytes, value: bytes) -> Rendered:
     """A resource from its two forms: canonical JSON, and the message as it was serialised."""
     version = hashlib.sha256(json).hexdigest()[:_VERSION_LENGTH]
-    body = any_pb2.Any(type_url=kind.type_url, value=value)
-    return Rendered(kind, name, version, json, body.SerializeToString(deterministic=True))
+    member = _member_start(name) + json.replace(b"\n", b"\n  ")
+    return Rendered(kind, name, version, member, _packed(kind, value))
+
+
+def _member_start(name: str) -> bytes:
+    """A line break in canonical JSON is never inside a string, so that what follows is indented by replacing it."""
+    return b"\n  " + orjson.dumps(name) + b": "
+
+
+def _packed(kind: ResourceType, value: bytes) -> bytes:
+    """A serialised Any is two fields with their lengths, and an empty one is not written."""
+    return _TYPE_FIELDS[kind] + (b"\x12" + _varint(len(value)) + value if value else b"")
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last byte have the eighth bit set."""
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+_TYPE_FIELDS: Final = {kind: any_pb2.Any(type_url=kind.type_url).SerializeToString() for kind in ResourceType}
 
 
 def parse(json: bytes, kind: ResourceType) -> Message:
@@ -60,21 +92,15 @@ def file_bytes(resources: Mapping[str, Rendered]) -> bytes:
     """One JSON object keyed by name, as if dumped in one go, put together from fragments that are already there."""
     if not resources:
         return b"{}\n"
-    members = (b"\n  " + orjson.dumps(name) + b": " + _indented(resources[name]) for name in sorted(resources))
-    return b"{" + b",".join(members) + b"\n}\n"
+    return b"{" + b",".join(resources[name].member for name in sorted(resources)) + b"\n}\n"
 
 
-def _indented(resource: Rendered) -> bytes:
-    """A line break in canonical JSON is never inside a string."""
-    return resource.json.replace(b"\n", b"\n  ")
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    try:
-        return json_format.MessageToDict(message)
-    except TypeError:  # a nested type that has not been met yet
-        repack(_copy(message))
-        return json_format.MessageToDict(message)
+def _plain(message: Message, reading: Reading) -> Any:
+    """What JSON has no form for, json_format refuses in its own words, and an unknown type `repack` by its name."""
+    if not reading.unwritten:
+        return reading.plain
+    repack(_copy(message))
+    return json_format.MessageToDict(message)
 
 
 def _copy(message: Message) -> Message:
@@ -98,21 +124,3 @@ def _know_types(plain: object) -> None:
         case list():
             for value in plain:
                 _know_types(value)
-
-
-def _dump(plain: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(plain, option=_LAYOUT)
-    except orjson.JSONEncodeError:  # a Struct's 1e20 comes as an int that no 64 bits hold
-        return orjson.dumps(_without_big_integers(plain), option=_LAYOUT)
-
-
-def _without_big_integers(plain: Any) -> Any:
-    match plain:
-        case dict():
-            return {key: _without_big_integers(value) for key, value in plain.items()}
-        case list():
-            return [_without_big_integers(value) for value in plain]
-        case int() if abs(plain) > _EXACT_IN_JSON:
-            return float(plain)
-    return plain

@@ -26,6 +26,8 @@ from compiler.mesh.proxy import Confs, Inbound, Outbound, Permission, Proxy, Tra
 from compiler.mesh.services import ENDPOINTS, Port
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.constraints import check_constraints
+from compiler.snapshot.findings import Reading
+from compiler.snapshot.reading import read
 from compiler.snapshot.references import Links, Reference, links_of
 from compiler.snapshot.template import Template, has_holes, make_template, without_holes
 from compiler.snapshot.traps import known_traps
@@ -126,14 +128,27 @@ def _assignment(memo: Memo, wanted: Assignment) -> Part:
 
 
 def _part(built: Built, origins: Iterable[Origin]) -> Part:
-    made = tuple((kind, name_of(message), message) for kind, message in built)
     causes = tuple(dict.fromkeys(origins))
+    made = [_one(kind, message, causes) for kind, message in built]
     return Part(
-        tuple(render(kind, name, message) for kind, name, message in made),
-        {Reference(kind, name): links_of(kind, name, message) for kind, name, message in made},
+        tuple(one.rendered for one in made),
+        {Reference(one.rendered.type, one.rendered.name): one.links for one in made},
         causes,
-        tuple(problem for kind, name, message in made for problem in _refused(kind, name, message, causes)),
+        tuple(problem for one in made for problem in one.problems),
     )
+
+
+class _One(NamedTuple):
+    rendered: Rendered
+    links: Links
+    problems: tuple[Problem, ...]
+
+
+def _one(kind: ResourceType, message: Message, causes: tuple[Origin, ...]) -> _One:
+    """Read once for everything that is wanted of it."""
+    name, reading = name_of(message), read(message)
+    problems = tuple(_refused(kind, name, message, causes, reading))
+    return _One(render(kind, name, message, reading), links_of(kind, name, message, reading), problems)
 
 
 def _own_part(kind: ResourceType, message: Message, origins: Iterable[Origin]) -> Part:
@@ -141,13 +156,16 @@ def _own_part(kind: ResourceType, message: Message, origins: Iterable[Origin]) -
     name, causes = name_of(message), tuple(dict.fromkeys(origins))
     if not has_holes(message):
         return _part(iter([(kind, message)]), causes)
-    problems = tuple(_refused(kind, name, without_holes(message), causes))
+    whole = without_holes(message)
+    problems = tuple(_refused(kind, name, whole, causes, read(whole)))
     links = {Reference(kind, name): links_of(kind, name, message)}
     return Part((), links, causes, problems, (make_template(kind, name, message),))
 
 
-def _refused(kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...]) -> Iterator[Problem]:
-    for violation in (*check_constraints(message), *known_traps(message)):
+def _refused(
+    kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...], reading: Reading
+) -> Iterator[Problem]:
+    for violation in (*check_constraints(message, reading), *known_traps(message, reading)):
         text = f"Envoy would refuse {kind.file} {name!r} at {violation.path}: {violation.message}"
         yield Problem(ENVOY_REFUSES, text, causes)
 
