@@ -47,7 +47,7 @@ def _list_wanted(memo: Memo, proxies: Iterable[ResourceKey]) -> Iterator[PartKey
     replicas = [replica for key in proxies if (replica := memo.ask(REPLICA, key)) is not None]
     for shape in dict.fromkeys(replica.shape for replica in replicas):
         yield from list_parts(memo.ask(PROXY, shape))
-    for shape, zone in dict.fromkeys((replica.shape, replica.zone) for replica in replicas):
-        for assignment in list_assignments(calls_of(memo, memo.ask(PROXY, shape), zone)):
+    for calls in dict.fromkeys(calls_of(memo, replica) for replica in replicas):
+        for assignment in list_assignments(calls):
             memo.ask(ENDPOINTS, assignment.port)
             yield ASSIGNMENT, assignment

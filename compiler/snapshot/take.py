@@ -13,7 +13,7 @@ from compiler.mesh.order import Origin
 from compiler.mesh.proxy import Proxy, Value
 from compiler.mesh.resolve import PROXY, destination_port
 from compiler.mesh.services import Port
-from compiler.mesh.shape import REPLICA, Shape, fill
+from compiler.mesh.shape import REPLICA, Replica, Shape, fill
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
@@ -104,12 +104,16 @@ def _inconsistencies(parts: Iterable[Part], proxy: Proxy) -> Iterator[Problem]:
         yield Problem(INCONSISTENT, f"{found.owner} {found.message}")
 
 
+def _filled(memo: Memo, placed: Placed) -> tuple[Rendered, ...]:
+    """What replicas at these addresses have of their own."""
+    return tuple(template.fill(placed.addresses) for template in memo.ask(TEMPLATES, placed.shape))
+
+
 def _own(memo: Memo, placed: Placed) -> Resources:
     """The types in which replicas differ, with what they share in them."""
-    common = memo.ask(COMMON, placed.shape)
-    filled = [template.fill(placed.addresses) for template in common.templates]
+    shared, filled = memo.ask(COMMON, placed.shape).resources, memo.ask(FILLED, placed)
     own = {kind: {one.name: one for one in filled if one.type is kind} for kind in {one.type for one in filled}}
-    return {kind: dict(sorted({**common.resources.get(kind, {}), **named}.items())) for kind, named in own.items()}
+    return {kind: dict(sorted({**shared.get(kind, {}), **named}.items())) for kind, named in own.items()}
 
 
 def _called(memo: Memo, calls: Calls) -> Called:
@@ -128,7 +132,7 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
     if replica is None:
         raise LookupError(f"{key} is no proxy")
     common = memo.ask(COMMON, replica.shape)
-    called = memo.ask(CALLED, calls_of(memo, memo.ask(PROXY, replica.shape), replica.zone))
+    called = memo.ask(CALLED, calls_of(memo, replica))
     own = memo.ask(OWN, Placed(replica.shape, replica.addresses)) if common.templates else {}
     endpoints = {ResourceType.ENDPOINT: called.named} if called.named else {}
     resources = {kind: named for kind in ResourceType if (named := {**common.resources, **own, **endpoints}.get(kind))}
@@ -137,10 +141,15 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
     return Taken(key, Snapshot(node, resources, common.secrets), (*problems, *called.problems))
 
 
-def calls_of(memo: Memo, proxy: Proxy, zone: str) -> Calls:
-    """The destinations of a replica in this zone."""
-    assignments = tuple((one.destination.name, destination_port(one.destination)) for one in proxy.upstreams)
-    return Calls(assignments, _preferred_zone(memo, proxy.mesh, zone))
+def calls_of(memo: Memo, replica: Replica) -> Calls:
+    """The destinations of a replica."""
+    mesh = replica.shape.resource.key.mesh
+    return Calls(memo.ask(ASSIGNMENTS, replica.shape), _preferred_zone(memo, mesh, replica.zone))
+
+
+def _assignments(memo: Memo, shape: Shape) -> tuple[tuple[str, Port], ...]:
+    upstreams = memo.ask(PROXY, shape).upstreams
+    return tuple((one.destination.name, destination_port(one.destination)) for one in upstreams)
 
 
 def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
@@ -185,6 +194,11 @@ def _place(resources: ResourceSet, key: ResourceKey, pointer: str) -> tuple[Posi
 
 
 COMMON: Final[Query[Shape, Common]] = Query("common resources", _common)
+TEMPLATES: Final[Query[Shape, tuple[Template, ...]]] = Query(
+    "templates", lambda memo, shape: memo.ask(COMMON, shape).templates
+)
+FILLED: Final[Query[Placed, tuple[Rendered, ...]]] = Query("filled", _filled)
+ASSIGNMENTS: Final[Query[Shape, tuple[tuple[str, Port], ...]]] = Query("assignments", _assignments)
 OWN: Final[Query[Placed, Resources]] = Query("own resources", _own)
 CALLED: Final[Query[Calls, Called]] = Query("called", _called)
 SNAPSHOT: Final[Query[ResourceKey, Taken]] = Query("snapshots", _take)
