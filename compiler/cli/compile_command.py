@@ -12,17 +12,31 @@ def compile_(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     ref: Annotated[str | None, typer.Option(help="Read this commit, branch or tag instead of the files.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the snapshots into this folder, new or empty.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="Write where the time went into this file, for Speedscope.")] = (
+        None
+    ),
 ) -> int:
     """Compile a mesh repository; the digest is the last line on stdout."""
+    if profile is None:
+        return _compile(path, ref, out)
+    from compiler.cli.profiled import profiled
+
+    with profiled(profile, "meshwright compile"):
+        return _compile(path, ref, out)
+
+
+def _compile(path: Path, ref: str | None, out: Path | None) -> int:
     from compiler.cli.findings import show
     from compiler.cli.output import Output
     from compiler.cli.sources import open_tree, require_mesh
     from compiler.cli.writing import write_generation
     from compiler.diagnostics import sort_diagnostics
+    from compiler.garbage import uncollected
     from compiler.pipeline import Compiler
 
     tree = open_tree(path, ref)
-    compiled = Compiler().compile(tree.value)
+    with uncollected():
+        compiled = Compiler().compile(tree.value)
     diagnostics = sort_diagnostics((*tree.diagnostics, *compiled.diagnostics))
     generation = compiled.value.generation
     if tree.failed or generation is None:

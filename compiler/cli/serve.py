@@ -1,9 +1,9 @@
 """`meshwright serve`: reconcile and serve until told to stop."""
 
-from compiler.reconcile.options import Limits, ServeOptions
+from compiler.reconcile.options import MIB, Limits, ServeOptions
 from compiler.reconcile.supervisor import supervise
 
-__all__ = ["Limits", "ServeOptions", "serve"]
+__all__ = ["MIB", "Limits", "ServeOptions", "serve"]
 
 
 def serve(options: ServeOptions) -> int:

@@ -21,13 +21,21 @@ def serve(
     ca: Annotated[
         list[str] | None, typer.Option(help="The builtin authority of a mesh: file:PATH or env:NAME; may be repeated.")
     ] = None,
+    worker_memory: Annotated[
+        int, typer.Option(help="MiB that the compiling process may hold before it is ended.", min=256)
+    ] = 2048,
+    first_compile: Annotated[
+        float, typer.Option(help="Seconds that the first compile after a start may take.", min=1)
+    ] = 60.0,
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Serve what is on disk; read no repository.")] = False,
     insecure: Annotated[bool, typer.Option("--insecure", help="Serve xDS without TLS, on loopback.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="More in the logs.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="More in the logs; /debug/profile on the admin socket.")
+    ] = False,
 ) -> int:
     """Serve a branch of a mesh repository to Envoys until told to stop; the first line on stdout says where."""
-    from compiler.cli.serve import ServeOptions
+    from compiler.cli.serve import MIB, Limits, ServeOptions
     from compiler.cli.serve import serve as run
 
     return run(
@@ -45,5 +53,6 @@ def serve(
             insecure=insecure,
             ca=tuple(ca or ()),
             debug=debug,
+            limits=Limits(worker_memory=worker_memory * MIB, first_compile=first_compile),
         )
     )

@@ -29,16 +29,16 @@ class Questions:
         self._numbers = count(1)
         self._open: dict[int, asyncio.Future[Message]] = {}
 
-    async def ask(self, question: str, arguments: Mapping[str, object]) -> object:
-        """Raises NoAnswer and NotThere, whose texts are sentences."""
+    async def ask(self, question: str, arguments: Mapping[str, object], deadline: float = DEADLINE) -> object:
+        """Raises NoAnswer and NotThere, whose texts are sentences; the deadline is in seconds."""
         number = next(self._numbers)
         answer = self._open[number] = asyncio.get_running_loop().create_future()
         try:
             self._send("ask", id=number, question=question, arguments=dict(arguments))
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(deadline):
                 message = await answer
         except TimeoutError:
-            raise NoAnswer(f"the compiling process is busy and did not answer within {DEADLINE:.0f} s") from None
+            raise NoAnswer(f"the compiling process is busy and did not answer within {deadline:.0f} s") from None
         finally:
             del self._open[number]
         if "missing" in message:
@@ -46,6 +46,16 @@ class Questions:
         if "error" in message:
             raise NoAnswer(str(message["error"]))
         return message.get("result")
+
+    def tell(self, question: str) -> None:
+        """To a question whose answer nobody waits for."""
+        self._send("ask", id=next(self._numbers), question=question, arguments={})
+
+    def fail(self, reason: str) -> None:
+        """Nobody will answer what is open now."""
+        for waiting in self._open.values():
+            if not waiting.done():
+                waiting.set_result({"error": reason})
 
     def take(self, answer: Message) -> None:
         """An answer that comes too late is dropped."""

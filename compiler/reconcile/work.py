@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from compiler.garbage import collect_by_hand, settle
 from compiler.reconcile.channel import Channel, Message, die_with, take_standard_streams
 from compiler.reconcile.exit_codes import FINE, OUT_OF_MEMORY, UNAVAILABLE
 from compiler.reconcile.logs import configure_logs
@@ -20,6 +21,7 @@ from compiler.reconcile.preflight import local_folder
 from compiler.reconcile.reconcile import Reconciler
 from compiler.reconcile.report import Report
 from compiler.reconcile.watch import watch_refs
+from compiler.reconcile.worker_profile import WorkerProfile
 from compiler.snapshot.failures import NotTheWriter
 
 BEAT: Final = 0.5
@@ -52,6 +54,7 @@ def work(equip: Equip) -> int:
     _beat(channel)
     configure_logs("worker", debug=options.debug)
     _limit_memory(options.limits.worker_memory)
+    collect_by_hand()
     try:
         _loop(channel, hello, options, equip).run()
     except MemoryError:
@@ -70,8 +73,8 @@ def _loop(channel: Channel, hello: Message, options: ServeOptions, equip: Equip)
     if isinstance(quarantine, Mapping):
         reconciler.quarantine = quarantine
     folder = local_folder(options.repo)
-    loop = Loop(reconciler, report, tools.questions, options.interval, folder is None, options.offline)
-    threading.Thread(target=_listen, args=(channel, loop), name="listen", daemon=True).start()
+    loop = Loop(reconciler, report, tools.questions, options.interval, folder is None, options.offline, settle=settle)
+    threading.Thread(target=_listen, args=(channel, loop, WorkerProfile(channel)), name="listen", daemon=True).start()
     if folder is not None:
         watch_refs(folder, lambda: loop.inbox.put(HINT))
     return loop
@@ -88,10 +91,11 @@ def _beat(channel: Channel) -> None:
     threading.Thread(target=beat, name="beat", daemon=True).start()
 
 
-def _listen(channel: Channel, loop: Loop) -> None:
+def _listen(channel: Channel, loop: Loop, profile: WorkerProfile) -> None:
     """A closed pipe means that the supervisor is gone."""
     for message in channel:
-        loop.inbox.put(message)
+        if not profile.take(message):
+            loop.inbox.put(message)
     loop.inbox.put({"kind": "stop"})
 
 
