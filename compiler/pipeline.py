@@ -1,11 +1,11 @@
 """The whole compiler on one page: SourceTree → Documents → ResourceSet → MeshGraph → Proxy → EnvoyResources → Snapshot.
 
-The stages up to the ResourceSet work document by document and remember their verdicts by blob. From there on a memo
+Up to the ResourceSet only the files are read in which a tree differs from the one before it. From there on a memo
 remembers what each computation read, so that an edit costs what it touches (docs/decisions/0003); a compile from
 nothing is the same code with an empty memo.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,18 +18,17 @@ from compiler.mesh.graph import is_proxy, load
 from compiler.mesh.reachability import index_callers
 from compiler.mesh.selection import KINDS
 from compiler.policies import POLICIES
-from compiler.resources.initial import add_initial_policies
-from compiler.resources.model import Resource, ResourceKey
+from compiler.resources.initial import Everything
+from compiler.resources.model import ResourceKey
+from compiler.resources.reading import Reading
 from compiler.resources.resource_set import ResourceSet
 from compiler.resources.schema import Schemas
-from compiler.resources.settings import Settings, read_settings, select_files
-from compiler.resources.validate import VerdictCache, validate
+from compiler.resources.settings import Settings, read_settings
 from compiler.snapshot.ahead import compute_ahead
 from compiler.snapshot.digest import GenerationTree, running_toolchain
 from compiler.snapshot.nodes import Nodes
 from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.take import SNAPSHOT, Taken, report
-from compiler.source.parse import ParseCache, parse
 from compiler.source.tree import SourceTree
 
 _REFERRED_BY_NOTHING: Final = frozenset(policy.kind.type for policy in POLICIES) - {"MeshHTTPRoute"}
@@ -58,30 +57,37 @@ class Compiler:
     memo: Memo = field(default_factory=Memo)
     toolchain: Mapping[str, str] = field(default_factory=running_toolchain)
     processes: int = field(default_factory=usable_cores)
-    _parsed: ParseCache = field(default_factory=ParseCache)
-    _judged: VerdictCache = field(default_factory=VerdictCache)
-    _loaded: Mapping[ResourceKey, Resource] = field(default_factory=dict)
+    _reading: Reading = field(init=False)
+    _loaded: Everything = field(default_factory=Everything)
+    _found: dict[ResourceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    _awaited: set[ResourceKey] = field(default_factory=set)
     _taken: dict[ResourceKey, Taken] = field(default_factory=dict)
+    _wrong: dict[ResourceKey, Taken] = field(default_factory=dict)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict)
     _unkept: dict[ResourceKey, Snapshot | None] = field(default_factory=dict)
     _files: GenerationTree = field(default_factory=GenerationTree)
     _nodes: Nodes = field(default_factory=Nodes)
+
+    def __post_init__(self) -> None:
+        self._reading = Reading(self.schemas)
 
     def compile(self, tree: SourceTree, *, thorough: bool = False) -> Checked[Compiled]:
         """A generation with warnings, or the errors that stand in its way.
 
         `thorough` looks between the documents even where some of them could not be read.
         """
-        before = dict(self.memo.computed)
+        before = self.computed
         read = self.read(tree)
         resources, settings = read.value
         if read.failed:
             between = self._find_despite(read) if thorough else ()
             found = sort_diagnostics((*read.diagnostics, *between))
             return Checked(Compiled(None, resources, settings, {}, self.memo), found)
-        graph = Checked(None, set_severities(self.graph(resources), settings.severity))
+        graph = Checked(None, set_severities(self.graph(resources, self._reading.changed), settings.severity))
+        self._awaited.update(self._reading.changed)
+        self._reading.changed.clear()
         taken = () if graph.failed else set_severities(self.snapshots(resources), settings.severity)
-        counters = {name: count - before.get(name, 0) for name, count in self.memo.computed.items()}
+        counters = {name: count - before.get(name, 0) for name, count in self.computed.items()}
         clashes = () if graph.failed else self._nodes.clashes(resources)
         diagnostics = sort_diagnostics((*read.diagnostics, *graph.diagnostics, *taken, *clashes))
         checked = Checked(Compiled(None, resources, settings, counters, self.memo), diagnostics)
@@ -90,13 +96,16 @@ class Compiler:
         generation = self.generation(tree)
         return Checked(Compiled(generation, resources, settings, counters, self.memo, self._files), diagnostics)
 
+    @property
+    def computed(self) -> Mapping[str, int]:
+        """How often each thing that is remembered was made."""
+        return {**self._reading.computed, **self.memo.computed}
+
     def read(self, tree: SourceTree) -> Checked[tuple[ResourceSet, Settings]]:
         """Documents to resources: all that can be said of each without looking at the others, and their names."""
         settings = read_settings(tree, self.schemas, self.toolchain)
-        documents = parse(select_files(tree, settings.value), self._parsed)
-        resources = validate(documents.value, self.schemas, self._judged)
-        self._judged.keep_only(documents.value)
-        found = set_severities((*documents.diagnostics, *resources.diagnostics), settings.value.severity)
+        resources = self._reading.read(tree, settings.value)
+        found = set_severities(resources.diagnostics, settings.value.severity)
         return Checked((resources.value, settings.value), sort_diagnostics((*settings.diagnostics, *found)))
 
     def _find_despite(self, read: Checked[tuple[ResourceSet, Settings]]) -> tuple[Diagnostic, ...]:
@@ -106,40 +115,52 @@ class Compiler:
         policies that nothing refers to.
         """
         resources, settings = read.value
-        found = Compiler(self.schemas).graph(resources)
+        found = Compiler(self.schemas).graph(resources, resources.resources)
         broken = {one.subject.type if one.subject else "" for one in read.diagnostics if one.level is Severity.ERROR}
         if not broken <= _REFERRED_BY_NOTHING:
             found = tuple(one for one in found if one.code not in (DANGLING_REF, SELECTS_NOTHING))
         return set_severities(found, settings.severity)
 
-    def graph(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
-        """Resources into the mesh's tables, and what is wrong between them: of a template, once."""
-        everything = add_initial_policies(resources.resources)
+    def graph(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> tuple[Diagnostic, ...]:
+        """Resources into the mesh's tables, and what is wrong between them: of a template, once.
+
+        `changed` are those that may mean something else, or stand somewhere else, since the last time.
+        """
         self.memo.write(KINDS, None, tuple(policy.kind for policy in POLICIES))
         self.memo.write(HOOKS, None, {policy.kind.type: policy for policy in POLICIES})
-        load(self.memo, self._loaded, everything)
-        self.memo.forget(FINDINGS, self._loaded.keys() - everything.keys())
-        self._loaded = everything
-        index_callers(self.memo, sorted({key.name for key in everything if key.type == "Mesh"}))
-        found = (one for key, source in resources.sources.items() for one in check_resource(self.memo, key, source))
+        touched = tuple(changed)
+        changes = self._loaded.update(resources.resources, touched)
+        load(self.memo, changes)
+        self.memo.forget(FINDINGS, [old.key for old, new in changes if old is not None and new is None])
+        index_callers(self.memo, self._loaded.meshes)
+        self._find_between(resources, touched)
+        found = (one for key in sorted(self._found) for one in self._found[key])
         return tuple({(one.position, one.code, one.message): one for one in found}.values())
+
+    def _find_between(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> None:
+        """Positions belong to the file, so what only moved is told anew."""
+        for key in (*changed, *sorted(self.memo.stale(FINDINGS))):
+            source = resources.sources.get(key)
+            found = tuple(check_resource(self.memo, key, source)) if source is not None else ()
+            if found:
+                self._found[key] = found
+            else:
+                self._found.pop(key, None)
 
     def snapshots(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """A snapshot of each proxy whose slice of the mesh changed; what Envoy would refuse in any of them."""
-        proxies = [key for key, resource in resources.resources.items() if is_proxy(resource)]
-        for key in self._taken.keys() - set(proxies):
+        proxies = {key for key in self._awaited if (one := resources.resources.get(key)) is not None and is_proxy(one)}
+        for key in self._awaited - proxies:
             self._replace(key, None)
-        stale = self.memo.stale(SNAPSHOT)
-        wanted = [key for key in proxies if key not in self._taken or key in stale]
+        wanted = sorted({key for key in proxies if key not in self._taken} | self.memo.stale(SNAPSHOT))
         compute_ahead(self.memo, wanted, self.processes)
         for key in wanted:
             taken = self.memo.ask(SNAPSHOT, key)
             if taken is not self._taken.get(key):
                 self._replace(key, taken)
+        self._awaited.clear()
         self.memo.sweep()
-        return tuple(
-            finding for taken in self._taken.values() if taken.problems for finding in report(taken, resources)
-        )
+        return tuple(found for key in sorted(self._wrong) for found in report(self._wrong[key], resources))
 
     def generation(self, tree: SourceTree) -> Generation:
         """All snapshots, and the digest of the tree of files that they are."""
@@ -156,10 +177,13 @@ class Compiler:
     def _replace(self, key: ResourceKey, taken: Taken | None) -> None:
         """What the tree of files holds is remembered until a generation is made: a bad commit makes none."""
         before = self._taken.pop(key, None)
+        self._wrong.pop(key, None)
         if taken is None:
             self.memo.forget(SNAPSHOT, [key])
         else:
             self._taken[key] = taken
+            if taken.problems:
+                self._wrong[key] = taken
         old, new = (one.snapshot if one is not None else None for one in (before, taken))
         self._nodes.move(key, old.node if old else None, new.node if new else None)
         self._unkept.setdefault(key, old)

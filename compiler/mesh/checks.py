@@ -1,18 +1,27 @@
 """What is wrong between resources: references to nothing, policies that select nothing, addresses that clash."""
 
 from collections.abc import Iterator, Mapping
-from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from compiler.diagnostics import Code, Diagnostic, Severity, Subject
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import CARRIERS, KEYS, RESOURCE, index_pair, is_proxy, mesh_spec, proxy_keys, read_proxy
+from compiler.mesh.graph import (
+    CARRIERS,
+    EXAMPLES,
+    KEYS,
+    RESOURCE,
+    index_pair,
+    is_proxy,
+    mesh_spec,
+    proxy_keys,
+    read_proxy,
+)
 from compiler.mesh.match import picks, select, selector_pairs
 from compiler.mesh.routing import backend_port, resolve_reference
 from compiler.mesh.rules import refers
 from compiler.mesh.selection import KINDS
-from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Port, service_key, tag_port, virtual_address
+from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, VIRTUAL_ADDRESS, Port, service_key, tag_port
 from compiler.resources.findings import DUPLICATE_NAME, PORT_CONFLICT, Finding, join
 from compiler.resources.model import (
     DISPLAY_NAME,
@@ -102,7 +111,7 @@ def _check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
     services = [found for key in memo.ask(SERVICE_KEYS, mesh) if (found := memo.ask(SERVICE_RESOURCE, key)) is not None]
     first: dict[str, Resource] = {}
     for service in services:
-        address = virtual_address(service)
+        address = memo.ask(VIRTUAL_ADDRESS, service.key)
         earlier = first.setdefault(address, service)
         if earlier is not service:
             yield _clash(earlier, service, address)
@@ -203,7 +212,7 @@ def _proxies(memo: Memo, policy: Resource) -> Iterator[ResourceKey]:
     if pair is not None:
         yield from sorted(memo.read(CARRIERS, (mesh, pair)))
         return
-    yield from memo.ask(FIRST_PROXIES, mesh)
+    yield from memo.read(EXAMPLES, mesh)
     yield from sorted(proxy_keys(memo, mesh))
 
 
@@ -313,7 +322,4 @@ def _check_reachable(memo: Memo, proxy: Resource, pointer: str) -> Iterator[Find
             yield _dangling(reference.kind, reference.name, reference.labels, place, proxy.key.mesh)
 
 
-FIRST_PROXIES: Final[Query[str, tuple[ResourceKey, ...]]] = Query(
-    "first proxies", lambda memo, mesh: tuple(nsmallest(8, proxy_keys(memo, mesh)))
-)
 FINDINGS: Final[Query[ResourceKey, Findings]] = Query("findings", _findings)

@@ -5,6 +5,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
 from typing import Final, NamedTuple, cast
 
 from msgspec.structs import replace
@@ -55,6 +56,11 @@ TRIMMED: Final[Input[tuple[str, Pair | None], Keys]] = Input("trimmed", _NONE)
 ASKED: Final[Input[tuple[str, Pair], Keys]] = Input("asked", _NONE)
 """By mesh and pair: policies that look at it, so that proxies that differ by it are no replicas of each other."""
 
+EXAMPLES: Final[Input[str, tuple[ResourceKey, ...]]] = Input("examples", ())
+"""By mesh: a few that may be proxies, kept for as long as they are there. Nothing may depend on which they are: who
+looks for any proxy at all looks among them first, and leans on none that comes or goes elsewhere."""
+_EXAMPLES: Final = 8
+
 ANYWHERE: Final[Pair] = ("", "")
 ANY_ZONE: Final[Pair] = (f"label:{ZONE}", "*")
 """What a policy that stays in its zone asks for."""
@@ -65,22 +71,18 @@ _EVERYWHERE: Final = frozenset({f"label:{MESH}", f"label:{ORIGIN}", f"label:{ENV
 Slot = tuple[Input[tuple[object, ...], Keys], tuple[object, ...]]
 
 
-def load(memo: Memo, before: Mapping[ResourceKey, Resource], after: Mapping[ResourceKey, Resource]) -> None:
-    """Write the differences; the same object in both is passed over without a look inside."""
-    removed = [before[key] for key in before.keys() - after.keys()]
-    changed = [resource for key, resource in after.items() if before.get(key) is not resource]
+def load(memo: Memo, changes: Iterable[tuple[Resource | None, Resource | None]]) -> None:
+    """Write what differs; nothing is looked at but the resources that changed, as they were and as they are."""
     moves: dict[Slot, tuple[set[ResourceKey], set[ResourceKey]]] = defaultdict(lambda: (set(), set()))
-    for resource in removed:
-        memo.write(RESOURCE, resource.key, None)
-        _move(moves, resource, None)
-    for resource in changed:
-        old = before.get(resource.key)
-        if memo.write(RESOURCE, resource.key, resource):
-            _move(moves, old, resource)
-    for (table, key), (gone, come) in moves.items():
+    for old, new in changes:
+        key = cast(Resource, new or old).key
+        if memo.write(RESOURCE, key, new):
+            _move(moves, old, new)
+    for (table, slot), (gone, come) in moves.items():
         if gone != come:
-            memo.write(table, key, (memo.read(table, key) - gone) | come)
+            memo.write(table, slot, (memo.read(table, slot) - gone) | come)
     _load_names(memo, moves)
+    _load_examples(memo, moves)
 
 
 def _move(
@@ -100,6 +102,15 @@ def _load_names(memo: Memo, moves: Mapping[Slot, object]) -> None:
         names = {name for other, name in touched if other == mesh}
         offered = {name for name in names if memo.read(SERVICE_NAMES, (mesh, name))}
         memo.write(NAMES, mesh, (memo.read(NAMES, mesh) - names) | offered)
+
+
+def _load_examples(memo: Memo, moves: Mapping[Slot, object]) -> None:
+    for mesh in {str(slot[1]) for table, slot in moves if cast(object, table) is KEYS and slot[0] in _PROXIES}:
+        proxies = proxy_keys(memo, mesh)
+        kept = [key for key in memo.read(EXAMPLES, mesh) if key in proxies]
+        wanted = min(_EXAMPLES, len(proxies))
+        others = nsmallest(wanted - len(kept), proxies.difference(kept)) if len(kept) < wanted else ()
+        memo.write(EXAMPLES, mesh, (*kept, *others))
 
 
 def _slots(resource: Resource) -> Iterator[Slot]:
@@ -210,6 +221,9 @@ def carriers(memo: Memo, mesh: str, pairs: Mapping[str, str], prefix: str) -> It
         resource = read_proxy(memo, key)
         if resource is not None and set(wanted) <= proxy_pairs(resource):
             yield resource
+
+
+_PROXIES: Final = ("Dataplane", "DataplaneSet")
 
 
 def proxy_keys(memo: Memo, mesh: str) -> Keys:

@@ -247,6 +247,12 @@ def virtual_address(service: Resource, block: int = 241) -> str:
     return f"{block}.{digest[0]}.{digest[1]}.{digest[2]}"
 
 
+def _virtual_address(memo: Memo, key: ResourceKey) -> str:
+    """Empty where there is no such service."""
+    service = memo.ask(SERVICE_RESOURCE, key)
+    return virtual_address(service) if service is not None else ""
+
+
 def _inbounds(resource: Resource) -> tuple[Inbound, ...]:
     return cast(Dataplane, resource.spec).networking.inbound
 
@@ -257,6 +263,7 @@ OFFERED: Final[Query[ResourceKey, bool]] = Query(
 )
 """Whether Dataplanes offer the service by its tag or workload, so that it is one of 2.x."""
 SERVICE_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("services", _names)
+VIRTUAL_ADDRESS: Final[Query[ResourceKey, str]] = Query("virtual address", _virtual_address)
 MEMBERS: Final[Query[Port, tuple[Member, ...]]] = Query("members", _members)
 ENDPOINTS: Final[Query[Port, tuple[Endpoint, ...]]] = Query("endpoints", _endpoints)
 IDENTITIES: Final[Query[Port, tuple[str, ...]]] = Query("identities", _identities)

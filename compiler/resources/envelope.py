@@ -1,7 +1,7 @@
 """Which of the mesh's resources a document is about, in Kuma's Universal form or in Kubernetes form."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,8 +105,26 @@ def _read_kubernetes(kind: str, value: Mapping[str, Any]) -> Envelope:
 
 def normalise(kind: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
     """The document with camelCase keys where its type is a proto one, and 8080.0 as 8080; itself if nothing changes."""
-    normal = _normalise(value, snake=kind in SNAKE_TYPES)
+    snake = kind in SNAKE_TYPES
+    normal = value if _is_normal(value.values(), value, snake=snake) else _normalise(value, snake=snake)
     return normal if isinstance(normal, dict) else value
+
+
+def _is_normal(values: Iterable[Any], keys: Iterable[str], *, snake: bool) -> bool:
+    """Most documents are, which is seen without making anything; where this says no they still may be."""
+    if snake and any("_" in key for key in keys):
+        return False
+    for value in values:
+        kind = value.__class__
+        if kind is dict:
+            if not _is_normal(value.values(), value, snake=snake):
+                return False
+        elif kind is list:
+            if not _is_normal(value, (), snake=snake):
+                return False
+        elif kind is float and value.is_integer():
+            return False
+    return True
 
 
 def _normalise(value: object, *, snake: bool) -> object:

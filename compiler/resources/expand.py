@@ -1,6 +1,7 @@
 """A DataplaneSet with instances stands for one Dataplane each."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -12,16 +13,18 @@ from compiler.resources.resource_set import Placement
 
 def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[tuple[Resource, Placement]]:
     """The Dataplanes, named `<set>-<instance>`; with registration there are none, since the set is compiled as one."""
+    computed = compute_labels(envelope, {})
     for index, instance in enumerate(dataplanes.instances):
         networking = replace(dataplanes.template.networking, address=instance.address)
         yield (
-            Resource(_key(envelope, instance), _labels(envelope, instance), Dataplane(networking)),
+            Resource(_key(envelope, instance), _labels(envelope, instance, computed), Dataplane(networking)),
             place_instance(index),
         )
 
 
+@lru_cache(maxsize=1024)
 def place_instance(index: int) -> Placement:
-    """An instance's Dataplane stands in the template, but for itself and its address."""
+    """An instance's Dataplane stands in the template, but for itself and its address; the n-th of all sets share it."""
     here = f"/spec/instances/{index}"
     return Placement("/spec/template", {"": here, "/networking/address": f"{here}/address"})
 
@@ -31,9 +34,8 @@ def _key(envelope: Envelope, instance: Instance) -> ResourceKey:
     return ResourceKey("Dataplane", envelope.mesh, f"{envelope.name}-{instance.name}{suffix}")
 
 
-def _labels(envelope: Envelope, instance: Instance) -> Mapping[str, str]:
-    computed = dict(compute_labels(envelope, {})) | instance.labels
-    computed[DISPLAY_NAME] = f"{envelope.name}-{instance.name}"
+def _labels(envelope: Envelope, instance: Instance, computed: Mapping[str, str]) -> Mapping[str, str]:
+    labels = {**computed, **instance.labels, DISPLAY_NAME: f"{envelope.name}-{instance.name}"}
     if instance.zone:
-        computed[ZONE] = instance.zone
-    return dict(sorted(computed.items()))
+        labels[ZONE] = instance.zone
+    return dict(sorted(labels.items()))

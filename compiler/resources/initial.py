@@ -1,6 +1,6 @@
 """The policies that every Mesh has from the start, unless it says otherwise (kuma-core §3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from compiler.resources.model import DISPLAY_NAME, MESH, ROLE, Mesh, Policy, Resource, ResourceKey
@@ -70,10 +70,46 @@ _POLICIES: Final[tuple[tuple[str, str, Mapping[str, Any]], ...]] = (
 """Those of 2.14, which say the same as the four of 3.0; there is no MeshTrafficPermission among them."""
 
 
-def add_initial_policies(resources: Mapping[ResourceKey, Resource]) -> Mapping[ResourceKey, Resource]:
-    """A policy that is written under the same name stands in for the initial one."""
-    meshes = [resource for resource in resources.values() if isinstance(resource.spec, Mesh)]
-    return {**{policy.key: policy for mesh in meshes for policy in _initial_policies(mesh)}, **resources}
+Change = tuple[Resource | None, Resource | None]
+"""A resource as it was and as it is, None where there was or is none."""
+
+
+class Everything:
+    """The resources that were written and, unless one of the same name was, the initial policies of their Meshes."""
+
+    def __init__(self) -> None:
+        self._resources: dict[ResourceKey, Resource] = {}
+        self._meshes: dict[ResourceKey, tuple[Resource, ...]] = {}
+        self._initial: dict[ResourceKey, Resource] = {}
+
+    @property
+    def meshes(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+        return tuple(sorted(key.name for key in self._meshes))
+
+    def update(self, written: Mapping[ResourceKey, Resource], changed: Iterable[ResourceKey]) -> tuple[Change, ...]:
+        """What is different now; nothing was written otherwise than before but, perhaps, the `changed` ones."""
+        touched = dict.fromkeys(changed)
+        for key in [key for key in touched if key.type == "Mesh"]:
+            touched |= dict.fromkeys(self._initiate(key, written.get(key)))
+        changes = tuple(
+            (self._resources.get(key), written[key] if key in written else self._initial.get(key)) for key in touched
+        )
+        self._resources |= {new.key: new for _, new in changes if new is not None}
+        for old, new in changes:
+            if old is not None and new is None:
+                del self._resources[old.key]
+        return tuple((old, new) for old, new in changes if old is not new)
+
+    def _initiate(self, key: ResourceKey, mesh: Resource | None) -> Iterable[ResourceKey]:
+        """The keys of the policies that the Mesh had and has."""
+        old = self._meshes.pop(key, ())
+        for policy in old:
+            del self._initial[policy.key]
+        if mesh is not None:
+            self._meshes[key] = tuple(_initial_policies(mesh))
+            self._initial |= {policy.key: policy for policy in self._meshes[key]}
+        return [policy.key for policy in (*old, *self._meshes.get(key, ()))]
 
 
 def _initial_policies(mesh: Resource) -> Iterator[Resource]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from compiler.diagnostics import Position, Subject
 from compiler.resources.model import Resource, ResourceKey
-from compiler.source.document import Document
+from compiler.source.document import Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Placement:
 
     prefix: str = ""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    labels: str = "/labels"
 
     def locate(self, pointer: str) -> str:
         """A pointer into the spec as a pointer into the document."""
@@ -22,10 +23,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The document that a resource came from."""
+    """The document that a resource came from; `number` counts the resources of one document."""
 
-    document: Document
+    passage: Passage
     placement: Placement = Placement()
+    number: int = 0
+
+    @property
+    def order(self) -> tuple[str, int, int]:
+        """Of two definitions of one resource the first counts."""
+        return self.passage.file, self.passage.index, self.number
 
     def path(self, pointer: str = "") -> str:
         """The pointer inside the document of a pointer inside the spec."""
@@ -33,7 +40,7 @@ class Source:
 
     def position(self, pointer: str = "", *, on_key: bool = False) -> Position:
         """Of a value of the spec, or of its key; the nearest ancestor's where it is not written."""
-        return self.document.position(self.path(pointer), key=on_key)
+        return self.passage.position(self.path(pointer), key=on_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class ResourceSet:
-    """Resources and their sources, both sorted by key."""
+    """Resources and their sources, both sorted by key; `kinds` is how many there are of each type."""
 
     resources: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     sources: Mapping[ResourceKey, Source] = field(default_factory=dict, compare=False)
     counts: Counts = field(default=Counts(), compare=False)
+    kinds: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def of_type(self, kind: str, mesh: str | None = None) -> Iterator[Resource]:
         """The resources of a type, of one mesh where it is given, by key."""

@@ -1,9 +1,11 @@
 """`meshwright.yaml`, at the root of a mesh repository."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -67,7 +69,8 @@ def read_settings(
 
     `running` are the versions that compile, by the names that `toolchain` gives them.
     """
-    files = tuple(file for file in tree.files if file.path == SETTINGS_FILE)
+    place = bisect_left(tree.files, SETTINGS_FILE, key=attrgetter("path"))
+    files = tuple(file for file in tree.files[place : place + 1] if file.path == SETTINGS_FILE)
     parsed = parse(replace(tree, files=files))
     if parsed.failed or not parsed.value:
         return Checked(Settings(), parsed.diagnostics)
@@ -76,11 +79,6 @@ def read_settings(
     found = tuple(_diagnose(document, finding) for finding in (*findings, *_surplus(parsed.value[1:])))
     checked = Checked(Settings(), parsed.diagnostics + found)
     return checked if checked.failed else Checked(_decode(document.value), checked.diagnostics)
-
-
-def select_files(tree: SourceTree, settings: Settings) -> SourceTree:
-    """The tree without the files that the settings leave out."""
-    return replace(tree, files=tuple(file for file in tree.files if settings.covers(file.path)))
 
 
 def _check(value: Mapping[str, Any], schemas: Schemas, running: Mapping[str, str]) -> Sequence[Finding]:

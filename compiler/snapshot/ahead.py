@@ -13,7 +13,7 @@ from compiler.snapshot.parts import ASSIGNMENT, Part, PartKey, list_parts
 from compiler.snapshot.take import calls_of, list_assignments
 
 ENOUGH: Final = 4000
-"""Parts below which one process is as fast; measured, see docs/decisions/0012."""
+"""Parts below which one process is as fast; measured, see docs/decisions/0014."""
 
 
 class Computed(NamedTuple):

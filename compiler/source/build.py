@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 from yaml.events import (
@@ -112,11 +113,12 @@ class _Anchored:
 
 
 class _Mark:
-    """A key that is still awaited, or one whose value is dropped."""
+    """A key that is still awaited, one whose value is dropped, or what stands for a key in a list."""
 
 
 _AWAITED = _Mark()
 _DROPPED = _Mark()
+_ENTRY = _Mark()
 
 
 class _Frame:
@@ -127,7 +129,7 @@ class _Frame:
     def __init__(self, value: dict[str, object] | list[object], start: Event, nodes: int, expanded: int) -> None:
         self.value = value
         self.start = start
-        self.key: str | _Mark = _AWAITED
+        self.key: str | _Mark = _ENTRY if isinstance(value, list) else _AWAITED
         self.keys: list[Event] = []
         self.height = 1
         self.nodes = nodes
@@ -178,6 +180,7 @@ class _Builder:
         self._limits = limits
         self._findings = findings
         self._hidden = bool(findings)
+        self._is_ascii = text.isascii()
         self._next = open_events(content)
         self._anchors: dict[str, _Anchored] = {}
         self._stack: list[_Frame] = []
@@ -200,8 +203,11 @@ class _Builder:
             index += 1
 
     def _node(self, event: Event) -> object:
-        """The value that begins with this event; an explicit stack stands for recursion."""
-        stack = self._stack
+        """The value that begins with this event; an explicit stack stands for recursion.
+
+        Most of a file's time is spent here, so what happens to each value is written out.
+        """
+        stack, next_event = self._stack, self._next
         while True:
             kind: type = event.__class__
             value: object
@@ -213,26 +219,39 @@ class _Builder:
                 value = self._alias(event)
             else:
                 self._open(event)
-                event = self._next()
+                event = next_event()
                 continue
             if not stack:
                 return value
-            self._place(stack[-1], event, value)
-            event = self._next()
+            frame = stack[-1]
+            container: Any = frame.value
+            key = frame.key
+            if key is _AWAITED:
+                frame.key = self._key(frame, container, event, value)
+            elif key is _ENTRY:
+                container.append(value)
+            else:
+                if key is not _DROPPED:
+                    container[key] = value
+                frame.key = _AWAITED
+            event = next_event()
 
     def _scalar(self, event: Event) -> object:
         """A refused scalar stays as its text, so that the rest of the file can be judged."""
-        self._count(event, 1)
-        text = event.value
+        self._nodes += 1
+        if self._nodes > self._limits.max_nodes:
+            raise Stopped(self._too_many(event))
+        text, style = event.value, event.style
         value: object = text
         if event.tag is not None:
             value = resolve_tagged(event.tag, text)
-        elif event.style == "":
+        elif style == "":
             value = resolve_plain(text)
-        if value.__class__ is Refusal:
+        if value.__class__ is str:
+            if style == '"' or not (self._is_ascii or text.isascii()):
+                self._check_string(event, text)
+        elif value.__class__ is Refusal:
             value = self._refuse(event, value)
-        elif value.__class__ is str and (event.style == '"' or not text.isascii()):
-            self._check_string(event, text)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(value, 1, 0, event.end_mark.index - event.start_mark.index)
         return value
@@ -241,7 +260,9 @@ class _Builder:
         if len(self._stack) >= self._limits.max_depth:
             raise Stopped(self._too_deep(event))
         frame = _Frame({} if isinstance(event, MappingStartEvent) else [], event, self._nodes, self._expanded)
-        self._count(event, 1)
+        self._nodes += 1
+        if self._nodes > self._limits.max_nodes:
+            raise Stopped(self._too_many(event))
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
             self._refuse(event, refuse_tag(event.tag))
         self._stack.append(frame)
@@ -276,19 +297,15 @@ class _Builder:
             self._stack[-1].grow(anchored.height)
         return anchored.value
 
-    def _place(self, frame: _Frame, event: Event, value: object) -> None:
-        container = frame.value
-        if isinstance(container, list):
-            container.append(value)
-        elif frame.key is _AWAITED:
-            frame.key = self._key(frame, container, event, value)
-        else:
-            if frame.key is not _DROPPED:
-                container[frame.key] = value  # type: ignore[index]  # neither mark, so a key
-            frame.key = _AWAITED
-
     def _key(self, frame: _Frame, container: dict[str, object], event: Event, value: object) -> str | _Mark:
-        """Field names repeat in every document, so they are interned; a refused key drops its value."""
+        """Field names repeat in every document, so they are interned."""
+        if isinstance(value, str) and value not in container and value != "<<":
+            frame.keys.append(event)
+            return sys.intern(value)
+        return self._check_key(frame, container, event, value)
+
+    def _check_key(self, frame: _Frame, container: dict[str, object], event: Event, value: object) -> str | _Mark:
+        """Of the keys that are not plainly right; a refused one drops its value."""
         if not isinstance(value, str):
             self._find(event, NON_STRING_KEY, f"the key {shorten(str(value))} is not a string", "quote it")
         elif value == "<<" and getattr(event, "style", None) == "":
@@ -300,14 +317,8 @@ class _Builder:
             self._find(event, DUPLICATE_KEY, message, "remove one of the two")
         else:
             frame.keys.append(event)
-            return sys.intern(value)
+            return value
         return _DROPPED
-
-    def _count(self, event: Event, nodes: int) -> None:
-        self._nodes += nodes
-        if self._nodes > self._limits.max_nodes:
-            message = f"the file holds more than {self._limits.max_nodes:,} keys and values"
-            raise Stopped(self._diagnostic(event, TOO_MANY_NODES, message, "split the file"))
 
     def _check_string(self, event: Event, text: str) -> None:
         if wrong := check_string(text, escapes=getattr(event, "style", None) == '"' and not self._hidden):
@@ -320,6 +331,10 @@ class _Builder:
     def _too_deep(self, event: Event) -> Diagnostic:
         message = f"values are nested more than {self._limits.max_depth} deep"
         return self._diagnostic(event, TOO_DEEP, message, "flatten the document")
+
+    def _too_many(self, event: Event) -> Diagnostic:
+        message = f"the file holds more than {self._limits.max_nodes:,} keys and values"
+        return self._diagnostic(event, TOO_MANY_NODES, message, "split the file")
 
     def _find(self, event: Event, code: Code, message: str, hint: str) -> None:
         self._findings.append(self._diagnostic(event, code, message, hint))

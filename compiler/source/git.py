@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from pygit2.enums import ObjectType
@@ -85,12 +86,13 @@ def read_commit(
     opened = open_any(repository)
     commit = resolve(opened, revision)
     root = _subtree(opened, read_commit_object(opened, commit).tree, subdirectory, revision)
-    listings = _walk(opened, root, previous, max_bytes)
-    files = [file for listing in listings.values() for file in listing.files]
-    files.sort(key=lambda file: file.path)
-    findings = tuple(finding for listing in listings.values() for finding in listing.findings)
-    prefix = "/".join(_steps(subdirectory))
-    return Checked(SourceTree(tuple(files), root, commit, partial(_read_blob, opened), prefix, listings), findings)
+    before = previous.root if previous is not None else None
+    read, prefix = partial(_read_blob, opened), "/".join(_steps(subdirectory))
+    try:
+        listing = _Lister(opened, max_bytes).read("", root, before)
+    except _TooMany as error:
+        return Checked(SourceTree((), root, commit, read, prefix), (too_many_files(error.path),))
+    return Checked(SourceTree(listing.files, root, commit, read, prefix, listing), listing.findings)
 
 
 def changed_files(
@@ -149,70 +151,105 @@ def _steps(subdirectory: str) -> list[str]:
     return [name for name in subdirectory.split("/") if name not in ("", ".")]
 
 
-def _walk(
-    repository: Repository, root: str, previous: SourceTree | None, max_bytes: int
-) -> dict[tuple[str, str, int], Listing]:
-    """Directories wait in a list; trees that name one another again and again end at the bounds."""
-    remembered = previous.listings if previous else {}
-    known = {file.blob: file for file in previous.files} if previous else {}
-    listings: dict[tuple[str, str, int], Listing] = {}
-    waiting = [("", root)]
-    entries = files = 0
-    while waiting:
-        directory, tree = waiting.pop()
-        key = directory, tree, max_bytes
-        listing = remembered.get(key) or _list(repository, directory, tree, known, max_bytes)
-        entries += listing.entries
-        files += len(listing.files) + len(listing.findings)
-        if entries > MAX_ENTRIES or files > MAX_FILES or directory.count("/") > MAX_DIRECTORIES_DEEP:
-            listings["", "", 0] = Listing((), (too_many_files(directory),), (), 0)
-            break
-        listings[key] = listing
-        waiting.extend(listing.directories)
-    return listings
+class _TooMany(Exception):
+    """Reading stops; where the whole is too large, no directory is to blame."""
+
+    def __init__(self, path: str = ".") -> None:
+        super().__init__(path)
+        self.path = path
 
 
-def _list(
-    repository: Repository, directory: str, tree: str, known: Mapping[str, SourceFile], max_bytes: int
-) -> Listing:
-    """A name that stands twice in a tree, which git never writes, is taken once and refused."""
-    files: list[SourceFile] = []
-    findings: list[Diagnostic] = []
-    directories: list[tuple[str, str]] = []
-    names: set[bytes] = set()
-    for entry in read_entries(repository, tree):
-        if unsafe := check_name(directory, entry.name, taken=entry.name in names):
-            findings.append(unsafe)
-        elif entry.mode == b"40000":
-            name = entry.name.decode()
-            directories += [] if is_skipped(name) else [(f"{directory}{name}/", entry.object_id)]
-        elif isinstance(one := _take(repository, directory, entry, known, max_bytes), SourceFile):
-            files.append(one)
-        else:
-            findings += [] if one is None else [one]
-        names.add(entry.name)
-    return Listing(tuple(files), tuple(findings), tuple(directories), len(names))
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What stands in a directory itself; directories by path, with their tree ids."""
+
+    files: Sequence[SourceFile]
+    findings: Sequence[Diagnostic]
+    directories: Mapping[str, str]
+    entries: int
 
 
-def _take(
-    repository: Repository, directory: str, entry: TreeEntry, known: Mapping[str, SourceFile], max_bytes: int
-) -> SourceFile | Diagnostic | None:
-    name = entry.name.decode()
-    path = directory + name
-    match entry.mode:
-        case b"120000":
-            return refuse_link(path)
-        case b"160000":
-            return refuse_submodule(path)
-        case mode if mode not in _FILE_MODES:
-            return refuse(path, SPECIAL_FILE, f"the mode {mode.decode(errors='replace')!r} is unknown", "remove it")
-    if not is_considered(name):
-        return None
-    before = known.get(entry.object_id)
-    if before is not None and before.path == path and before.size <= max_bytes:
-        return before
-    size = before.size if before else read_header(repository, entry.object_id)[1]
-    return too_large(path, size, max_bytes) if size > max_bytes else SourceFile(path, entry.object_id, size)
+class _Lister:
+    """Lists one commit; trees that name one another again and again end at the bounds."""
+
+    def __init__(self, repository: Repository, max_bytes: int) -> None:
+        self._repository = repository
+        self._max_bytes = max_bytes
+        self._entries = 0
+        self._files = 0
+
+    def read(self, path: str, tree: str, before: Listing | None) -> Listing:
+        """`before` is what stood here in another commit; the bound on the depth is one on this recursion too."""
+        if before is not None and (before.tree, before.max_bytes) == (tree, self._max_bytes):
+            self._count(before.entries, len(before.files) + len(before.findings))
+            return before
+        if path.count("/") > MAX_DIRECTORIES_DEEP:
+            raise _TooMany(path)
+        known = {file.path: file for file in before.own} if before is not None else {}
+        own = self._list(path, tree, known)
+        self._count(own.entries, len(own.files) + len(own.findings))
+        former = before.directories if before is not None else {}
+        below = {child: self.read(child, object_id, former.get(child)) for child, object_id in own.directories.items()}
+        parts = sorted(
+            [(file.path, (file,)) for file in own.files] + [(child, one.files) for child, one in below.items()]
+        )
+        return Listing(
+            path,
+            tree,
+            self._max_bytes,
+            tuple(own.files),
+            below,
+            tuple(chain.from_iterable(files for _, files in parts)),
+            (*own.findings, *(finding for one in below.values() for finding in one.findings)),
+            own.entries + sum(one.entries for one in below.values()),
+        )
+
+    def _list(self, path: str, tree: str, known: Mapping[str, SourceFile]) -> "_Own":
+        """A name that stands twice in a tree, which git never writes, is taken once and refused."""
+        files: list[SourceFile] = []
+        findings: list[Diagnostic] = []
+        directories: dict[str, str] = {}
+        names: set[bytes] = set()
+        for entry in read_entries(self._repository, tree):
+            if unsafe := check_name(path, entry.name, taken=entry.name in names):
+                findings.append(unsafe)
+            elif entry.mode == b"40000":
+                name = entry.name.decode()
+                directories |= {} if is_skipped(name) else {f"{path}{name}/": entry.object_id}
+            elif isinstance(one := self._take(path, entry, known), SourceFile):
+                files.append(one)
+            else:
+                findings += [] if one is None else [one]
+            names.add(entry.name)
+        return _Own(files, findings, directories, len(names))
+
+    def _take(
+        self, directory: str, entry: TreeEntry, known: Mapping[str, SourceFile]
+    ) -> SourceFile | Diagnostic | None:
+        name = entry.name.decode()
+        path = directory + name
+        match entry.mode:
+            case b"120000":
+                return refuse_link(path)
+            case b"160000":
+                return refuse_submodule(path)
+            case mode if mode not in _FILE_MODES:
+                return refuse(path, SPECIAL_FILE, f"the mode {mode.decode(errors='replace')!r} is unknown", "remove it")
+        if not is_considered(name):
+            return None
+        before = known.get(path)
+        if before is not None and before.blob == entry.object_id and before.size <= self._max_bytes:
+            return before
+        size = read_header(self._repository, entry.object_id)[1]
+        if size > self._max_bytes:
+            return too_large(path, size, self._max_bytes)
+        return SourceFile(path, entry.object_id, size)
+
+    def _count(self, entries: int, files: int) -> None:
+        self._entries += entries
+        self._files += files
+        if self._entries > MAX_ENTRIES or self._files > MAX_FILES:
+            raise _TooMany
 
 
 def _read_blob(repository: Repository, file: SourceFile) -> bytes:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -72,11 +72,18 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One directory of a commit, without those below it, which are named by path (with a slash) and tree id."""
+    """A directory of a commit; `files`, `findings` and `entries` are of all that is in it, at any depth.
 
+    The next commit shares what it did not change: a directory of this path, tree id and size limit is the same.
+    """
+
+    path: str
+    tree: str
+    max_bytes: int
+    own: tuple[SourceFile, ...]
+    directories: Mapping[str, "Listing"]
     files: tuple[SourceFile, ...]
     findings: tuple[Diagnostic, ...]
-    directories: tuple[tuple[str, str], ...]
     entries: int
 
 
@@ -86,8 +93,8 @@ class SourceTree:
 
     `tree` is the git tree id: of a commit, that of the whole (sub)directory; of a directory on disk, that of a tree
     of the considered files alone, which is the same where there are no others. `prefix` is the subdirectory in the
-    repository, to which paths are relative. `read` raises machine errors only. `listings`, by path, tree id and size
-    limit, spare the reading of the next commit what this one has in common with it.
+    repository, to which paths are relative. `read` raises machine errors only. `root`, which only a commit has, spares
+    the reading of the next one what it has in common with this one.
     """
 
     files: tuple[SourceFile, ...]
@@ -95,7 +102,30 @@ class SourceTree:
     commit: str | None
     read: Callable[[SourceFile], bytes] = field(compare=False, repr=False)
     prefix: str = ""
-    listings: Mapping[tuple[str, str, int], Listing] = field(default_factory=dict, compare=False, repr=False)
+    root: Listing | None = field(default=None, compare=False, repr=False)
+
+
+def differing_files(before: SourceTree, after: SourceTree) -> tuple[Sequence[SourceFile], Sequence[SourceFile]]:
+    """Of each the files of directories that the other has not as they are; all where trees cannot be compared so."""
+    if before.root is None or after.root is None:
+        return before.files, after.files
+    found = list(_compare_listings(before.root, after.root))
+    return [file for old, _ in found for file in old], [file for _, new in found for file in new]
+
+
+def _compare_listings(before: Listing, after: Listing) -> Iterator[tuple[Sequence[SourceFile], Sequence[SourceFile]]]:
+    waiting = [(before, after)]
+    while waiting:
+        old, new = waiting.pop()
+        if (old.tree, old.max_bytes) == (new.tree, new.max_bytes):
+            continue
+        yield old.own, new.own
+        for path in {**old.directories, **new.directories}:
+            one, other = old.directories.get(path), new.directories.get(path)
+            if one is not None and other is not None:
+                waiting.append((one, other))
+            else:
+                yield one.files if one is not None else (), other.files if other is not None else ()
 
 
 def is_considered(name: str) -> bool:

@@ -1,8 +1,13 @@
 """The rules that no schema can say."""
 
+from ipaddress import ip_address
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compiler.diagnostics import Severity
+from compiler.resources.check_dataplane import _PLAIN_ADDRESS
 from tests.resources.build import dataplane, diagnostics, findings, policy
 
 ROUTE = """
@@ -436,3 +441,25 @@ def test_of_labels(title: str) -> None:
     text = policy("MeshTimeout", "rules: [{default: {idleTimeout: 1h}}]") + labels
     [found] = diagnostics(text)
     assert (str(found.code), found.level) == (code, severity)
+
+
+_dotted = st.lists(st.integers(0, 300).map(str) | st.sampled_from(["00", "01", ""]), min_size=3, max_size=5).map(
+    ".".join
+)
+
+
+@settings(max_examples=300)
+@given(_dotted | st.ip_addresses().map(str))
+def test_only_an_address_that_others_can_reach_passes_at_a_glance(address: str) -> None:
+    if _PLAIN_ADDRESS.fullmatch(address):
+        assert not ip_address(address).is_unspecified
+        assert str(ip_address(address)) == address
+    else:
+        assert address.count(".") != 3 or address.startswith("0") or not _is_reachable(address)
+
+
+def _is_reachable(address: str) -> bool:
+    try:
+        return not ip_address(address).is_unspecified
+    except ValueError:
+        return False

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from compiler.resources.envelope import normalise
+from compiler.resources.judge import judge
 from compiler.resources.model import SHORT_NAMES, SPECS
 from compiler.resources.schema import Schemas, find_schemas
-from compiler.resources.validate import judge
 from tests.resources.build import accepted, schemas
 
 FILES = sorted(find_schemas().glob("*.json"))

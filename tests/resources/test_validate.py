@@ -7,9 +7,7 @@ import pytest
 
 from compiler.diagnostics import Position, Severity
 from compiler.resources.model import Dataplane, DataplaneSet, Mesh, MeshService, Policy, ResourceKey
-from compiler.resources.schema import Schemas
-from compiler.resources.validate import VerdictCache, validate, validate_document
-from compiler.source.document import Document
+from compiler.resources.validate import validate, validate_document
 from tests.resources.build import MESH, check, documents, schemas
 
 TIMEOUT = """
@@ -318,31 +316,6 @@ def test_one_document_is_judged_by_itself() -> None:
     checked = validate_document(mesh, schemas())
     assert checked.value is not None
     assert [resource.key.type for resource in checked.value] == ["Mesh"]
-
-
-class Counting(Schemas):
-    judged = 0
-
-    def accepts(self, name: str, value: object) -> bool:
-        Counting.judged += 1
-        return super().accepts(name, value)
-
-
-def test_a_blob_is_judged_once_wherever_its_file_is() -> None:
-    counting = Counting(schemas().fast, schemas().slow)
-    cache = VerdictCache()
-    wrong = documents("type: Zone\nname: east\nenabeld: true")
-    moved = [Document(f"moved/{each.file}", each.blob, each.index, each.value, each.text) for each in wrong]
-    first = validate(wrong, counting, cache)
-    second = validate(moved, counting, cache)
-    assert Counting.judged == 1
-    assert [str(found.position) for found in (*first.diagnostics, *second.diagnostics)] == [
-        "mesh.yaml:3:1",
-        "moved/mesh.yaml:3:1",
-    ]
-    cache.keep_only(())
-    validate(wrong, counting, cache)
-    assert Counting.judged == 2
 
 
 def test_the_order_of_documents_changes_nothing() -> None:

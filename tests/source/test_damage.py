@@ -51,9 +51,9 @@ def test_a_damaged_file_is_named(clone: Clone, damage: Callable[[bytes], bytes])
     old = (clone.path / ".git/objects" / blob[:2] / blob[2:]).read_bytes()
     write_loose(clone, blob, damage(old))
     with pytest.raises(DamagedObject, match=blob):
-        parse(read_commit(clone.path, "HEAD").value, None)
+        parse(read_commit(clone.path, "HEAD").value)
     write_loose(clone, blob, old)
-    assert len(parse(read_commit(clone.path, "HEAD").value, None).value) == 1
+    assert len(parse(read_commit(clone.path, "HEAD").value).value) == 1
 
 
 def contents(clone: Clone) -> list[bytes] | None:
@@ -79,7 +79,7 @@ def test_a_torn_object_that_a_pack_holds_too_is_read_from_there(clone: Clone) ->
     clone.git("gc", "-q")
     for name in names:
         write_loose(clone, name, b"torn")
-    assert parse(read_commit(clone.path, "HEAD").value, None).value[0].value == {"a": 1}
+    assert parse(read_commit(clone.path, "HEAD").value).value[0].value == {"a": 1}
 
 
 def test_objects_that_move_into_a_pack_are_found_there(clone: Clone) -> None:
@@ -107,7 +107,7 @@ def test_objects_borrowed_from_another_repository_are_read(clone: Clone, tmp_pat
     clone.git("clone", "-q", "--shared", str(tmp_path / "borrower"), str(tmp_path / "next"))
     assert resolve(tmp_path / "next", commit[:8]) == commit
     clone.git("gc", "-q")
-    assert len(parse(read_commit(tmp_path / "next", "main").value, None).value) == 1
+    assert len(parse(read_commit(tmp_path / "next", "main").value).value) == 1
 
 
 def test_an_object_that_inflates_to_more_than_it_says_is_refused(clone: Clone) -> None:
@@ -117,7 +117,7 @@ def test_an_object_that_inflates_to_more_than_it_says_is_refused(clone: Clone) -
     commit = clone.commit_tree(b"100644 a.yaml\0" + bytes.fromhex(blob))
     started = time.process_time()
     with pytest.raises(DamagedObject):
-        parse(read_commit(clone.path, commit).value, None)
+        parse(read_commit(clone.path, commit).value)
     assert time.process_time() - started < 1
 
 

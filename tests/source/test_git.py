@@ -22,7 +22,7 @@ from compiler.source.git import (
 from compiler.source.mirror import Mirror
 from compiler.source.parse import parse
 from compiler.source.refs import discover
-from compiler.source.tree import FileChanged, read_directory
+from compiler.source.tree import FileChanged, differing_files, read_directory
 from tests.source.clone import FILES, READ, Clone, paths
 
 # Git's own name for the content tells whether it is whole: the end mark and checksum of the compression may be missing.
@@ -61,7 +61,7 @@ def test_packed_and_loose_repositories_read_alike(clone: Clone) -> None:
     loose = read_commit(clone.path, "main")
     clone.git("gc", "-q")
     assert read_commit(clone.path, "main") == loose
-    assert parse(loose.value, None).value[1].value == {"type": "Mesh", "name": "default"}
+    assert parse(loose.value).value[1].value == {"type": "Mesh", "name": "default"}
 
 
 def test_the_same_content_in_a_directory_has_the_same_ids(clone: Clone) -> None:
@@ -97,9 +97,28 @@ def test_reading_after_another_commit_gives_the_same_as_reading_alone(clone: Clo
         alone, after = read_commit(clone.path, "HEAD"), read_commit(clone.path, "HEAD", previous=previous)
         assert after == alone
         assert [found.code.word for found in after.diagnostics].count("symlink") == 1
-        assert after.value.listings == alone.value.listings
+        assert after.value.root == alone.value.root
         assert read_commit(clone.path, "HEAD", previous=previous, max_bytes=3).value.files != alone.value.files
         previous = after.value
+
+
+def test_two_commits_differ_in_the_directories_that_they_do_not_share(clone: Clone) -> None:
+    clone.commit({"a.yaml": "a: 1", "b/x.yaml": "x: 1", "b/c/y.yaml": "y: 1", "d/z.yaml": "z: 1"})
+    before = read_commit(clone.path, "HEAD").value
+    clone.git("mv", "d", "b/d")
+    clone.commit({"b/x.yaml": "x: 2"})
+    after = read_commit(clone.path, "HEAD", previous=before).value
+    gone, come = differing_files(before, after)
+    assert sorted(file.path for file in gone) == ["a.yaml", "b/x.yaml", "d/z.yaml"]
+    assert sorted(file.path for file in come) == ["a.yaml", "b/d/z.yaml", "b/x.yaml"]
+    assert differing_files(after, read_commit(clone.path, "HEAD").value) == ([], [])
+    assert differing_files(before, read_directory(clone.path).value)[0] == before.files
+
+
+def test_the_files_of_a_commit_are_sorted_by_path(clone: Clone) -> None:
+    names = ["a/b.yaml", "a.yaml", "a-b/c.yaml", "a/b/c.yaml", "a/b-c.yaml", "a/é.yaml", "a0/x.yaml", "b.yaml"]
+    clone.commit(dict.fromkeys(names, "a: 1"))
+    assert paths(read_commit(clone.path, "HEAD").value) == sorted(names)
 
 
 def test_a_directory_that_did_not_change_is_not_listed_again(clone: Clone) -> None:
@@ -213,7 +232,7 @@ def test_a_directory_needs_no_repository(tmp_path: Path) -> None:
     (tmp_path / ".hidden.yaml").write_text("c: 1")
     checked = read_directory(tmp_path)
     assert paths(checked.value) == [".hidden.yaml", "sub/a.yaml"]
-    assert parse(checked.value, None).value[1].value == {"a": 1}
+    assert parse(checked.value).value[1].value == {"a": 1}
 
 
 def test_pipes_and_sockets_are_not_opened(tmp_path: Path) -> None:

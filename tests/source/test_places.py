@@ -6,12 +6,13 @@ import time
 import pytest
 
 from compiler.source.build import Limits
-from compiler.source.document import Document
-from compiler.source.parse import ParseCache, parse, parse_file
+from compiler.source.document import Passage
+from compiler.source.parse import parse, parse_file
+from compiler.source.places import Places
 from compiler.source.tree import SourceFile, SourceTree, blob_id
 from tests.source.test_parse import DOCUMENT, read
 
-# --- trees and the cache
+# --- trees
 
 
 def tree_of(files: dict[str, bytes]) -> tuple[SourceTree, list[str]]:
@@ -27,36 +28,18 @@ def tree_of(files: dict[str, bytes]) -> tuple[SourceTree, list[str]]:
 
 def test_no_blob_is_read_or_parsed_twice() -> None:
     tree, reads = tree_of({"a.yaml": b"x: 1\nx: 2", "b/a.yaml": b"x: 1\nx: 2", "c.yaml": b"y: 1"})
-    cache = ParseCache()
-    checked = parse(tree, cache)
+    checked = parse(tree)
     assert reads == ["a.yaml", "c.yaml"]
     assert [document.file for document in checked.value] == ["a.yaml", "b/a.yaml", "c.yaml"]
     assert [str(found.position) for found in checked.diagnostics] == ["a.yaml:2:1", "b/a.yaml:2:1"]
     assert checked.value[1].position("/x").file == "b/a.yaml"
-    again = parse(tree, cache)
-    assert again == checked
-    assert again.value[2] is checked.value[2]
-    assert reads == ["a.yaml", "c.yaml"]
 
 
-def test_the_cache_keeps_to_its_bound_and_drops_the_longest_unused() -> None:
-    files = {f"{letter}.yaml": b"%s: 1" % letter.encode() for letter in "abc"}
-    cache = ParseCache(max_bytes=8)
-    tree, reads = tree_of({name: files[name] for name in ("a.yaml", "b.yaml")})
-    parse(tree, cache)
-    other, other_reads = tree_of({"a.yaml": files["a.yaml"], "c.yaml": files["c.yaml"]})
-    parse(other, cache)
-    assert other_reads == ["c.yaml"]
-    parse(tree, cache)
-    assert reads == ["a.yaml", "b.yaml", "b.yaml"]
-
-
-def test_other_limits_are_another_answer() -> None:
+def test_the_limits_hold_for_each_file_of_a_tree() -> None:
     tree, _ = tree_of({"a.yaml": b"a: [[1]]"})
-    cache = ParseCache()
-    assert not parse(tree, cache).failed
-    assert parse(tree, cache, Limits(max_depth=2)).failed
-    assert parse(tree, cache, Limits(max_bytes=4)).failed
+    assert not parse(tree).failed
+    assert parse(tree, Limits(max_depth=2)).failed
+    assert parse(tree, Limits(max_bytes=4)).failed
 
 
 def test_equality_of_documents_is_by_file_blob_and_index() -> None:
@@ -105,8 +88,8 @@ def test_columns_count_characters() -> None:
 
 
 def test_positions_are_found_without_the_parser_too() -> None:
-    document = Document("x.yaml", "0" * 40, 1, {"b": 1}, b"a: 1\n---\nb: 1")
-    assert str(document.position("/b", key=True)) == "x.yaml:3:1"
+    passage = Passage("x.yaml", "0" * 40, 1, Places(b"a: 1\n---\nb: 1"))
+    assert str(passage.position("/b", key=True)) == "x.yaml:3:1"
 
 
 def test_all_positions_of_a_file_cost_one_walk() -> None:

@@ -1,0 +1,104 @@
+"""A compiler that remembers, over histories of commits that often do not compile; and how little it does for each."""
+
+from typing import cast
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compiler.diagnostics import Checked
+from compiler.mesh.graph import RESOURCE
+from compiler.pipeline import Compiled, Compiler
+from compiler.resources.model import Policy, ResourceKey
+from tests.histories import Files, histories, write_tree
+from tests.trees import SCHEMAS, tree_of
+
+MESH = "type: Mesh\nname: default\n"
+SKIPPING = MESH + "skipCreatingInitialPolicies: ['*']\n"
+BACKEND = """
+type: Dataplane
+mesh: default
+name: backend-1
+networking: {address: 10.0.0.1, inbound: [{port: 80, tags: {kuma.io/service: backend}}]}
+"""
+TO_NOBODY = """
+type: MeshRetry
+mesh: default
+name: retry
+spec: {to: [{targetRef: {kind: MeshService, name: bakend}, default: {http: {numRetries: 3}}}]}
+"""
+
+
+def outcome(compiled: Checked[Compiled]) -> object:
+    """Everything but what it cost."""
+    value = compiled.value
+    digest = value.generation.digest if value.generation is not None else None
+    resources = value.resources
+    return digest, compiled.diagnostics, value.settings, resources.counts, list(resources.resources.items())
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
+@given(states=histories(), listed=st.booleans(), thorough=st.booleans())
+def test_every_commit_of_a_history_compiles_as_it_would_alone(
+    states: list[Files], listed: bool, thorough: bool
+) -> None:
+    compiler = Compiler(SCHEMAS)
+    for state in states:
+        compiled = compiler.compile(write_tree(state, listed=listed), thorough=thorough)
+        alone = Compiler(SCHEMAS).compile(write_tree(state, listed=False), thorough=thorough)
+        assert outcome(compiled) == outcome(alone)
+
+
+def compile_all(compiler: Compiler, *states: dict[str, str]) -> Checked[Compiled]:
+    for state in states:
+        compiled = compiler.compile(tree_of(state))
+    return compiled
+
+
+def lines(compiled: Checked[Compiled]) -> list[tuple[str, str]]:
+    return [(found.code.word, str(found.position)) for found in compiled.diagnostics]
+
+
+def test_a_finding_between_documents_moves_with_its_document() -> None:
+    files = {"a.yaml": MESH, "b.yaml": BACKEND, "c.yaml": TO_NOBODY}
+    compiler = Compiler(SCHEMAS)
+    assert lines(compile_all(compiler, files)) == [("dangling-ref", "c.yaml:5:25")]
+    moved = compile_all(compiler, {**files, "c.yaml": "# a word\n" + TO_NOBODY})
+    assert lines(moved) == [("dangling-ref", "c.yaml:6:25")]
+    assert moved.value.counters["findings"] == 0
+
+
+def test_what_changed_in_a_commit_that_failed_is_loaded_with_the_next_one() -> None:
+    files = {"a.yaml": MESH, "b.yaml": BACKEND, "c.yaml": TO_NOBODY}
+    compiler = Compiler(SCHEMAS)
+    compile_all(compiler, files)
+    renamed = {**files, "b.yaml": BACKEND.replace("service: backend", "service: bakend")}
+    assert compile_all(compiler, {**renamed, "d.yaml": "a: ["}).failed
+    assert lines(compile_all(compiler, renamed)) == []
+
+
+def test_a_comment_costs_its_file() -> None:
+    files = {f"{number}.yaml": BACKEND.replace("backend-1", f"backend-{number}") for number in range(20)}
+    compiler = Compiler(SCHEMAS)
+    compile_all(compiler, {**files, "mesh.yaml": MESH})
+    counters = compile_all(compiler, {**files, "mesh.yaml": MESH, "7.yaml": "# words" + files["7.yaml"]}).value.counters
+    assert {name: count for name, count in counters.items() if count} == {"documents parsed": 1, "verdicts computed": 1}
+
+
+def test_an_initial_policy_gives_way_to_one_of_its_name_and_comes_back_after() -> None:
+    entry = "{targetRef: {kind: Mesh}, default: {idleTimeout: 1s}}"
+    spec = f"spec: {{to: [{entry}, {entry}]}}\n"
+    written = "type: MeshTimeout\nmesh: default\nname: mesh-timeout-all-default\n" + spec
+    key = ResourceKey("MeshTimeout", "default", "mesh-timeout-all-default")
+    files = {"a.yaml": MESH, "b.yaml": BACKEND}
+    compiler = Compiler(SCHEMAS)
+
+    def entries() -> int:
+        policy = compiler.memo.read(RESOURCE, key)
+        return len(cast(Policy, policy.spec).to) if policy is not None else -1
+
+    found = []
+    skipping, none = {**files, "a.yaml": SKIPPING}, {"b.yaml": BACKEND}
+    for state in (files, {**files, "c.yaml": written}, files, skipping, none, files):
+        compile_all(compiler, state)
+        found.append(entries())
+    assert found == [1, 2, 1, -1, -1, 1]
