@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ENVOY_OLD := .envoy-1.37
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-check docs dist clean
+.PHONY: help demo test check bench bench-check bench-growth bench-trimming docs dist clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,18 @@ check: typings/.made ## style, types, layers, house rules
 	$(BIN)/python -m tools.codes docs/codes --check
 	$(BIN)/python -m tools.house
 
-bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full
-	$(BIN)/python -m benchmarks $(if $(TIER),--tier $(TIER))
+bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full with its goals
+	$(BIN)/python -m benchmarks $(if $(TIER),--tier $(TIER)) $(ARGS)
 
 bench-check: $(VENV)/.installed-test ## the short benchmark against its budgets
-	$(BIN)/python -m benchmarks --check
+	$(BIN)/python -m benchmarks --check $(ARGS)
+
+bench-growth: $(VENV)/.installed-test ## exponents over S, M, K and L, and their picture
+	$(BIN)/python -m benchmarks --even --tier S --tier M --tier K --tier L --only E1,E3,E6 $(ARGS)
+	$(BIN)/python -m benchmarks.growth
+
+bench-trimming: $(VENV)/.installed-test ## what trimming is worth, at M and K
+	$(BIN)/python -m benchmarks.trimming $(ARGS)
 
 docs: $(VENV)/.installed ## generated pages: one for each diagnostic code
 	$(BIN)/python -m tools.codes docs/codes

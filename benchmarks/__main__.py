@@ -11,47 +11,87 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks.budgets import check, read_budgets, record
+from benchmarks.budgets import BUDGETS, Overrun, check, confirm, read_budgets, record
 from benchmarks.effort import Effort
 from benchmarks.isolate import KINDS, measure_apart
-from benchmarks.report import Result, keep, print_table
+from benchmarks.proportion import compare
+from benchmarks.records import RESULTS, counters_by_operation, read_newest
+from benchmarks.report import Result, keep, print_goals, print_proportion, print_table
 from benchmarks.tiers import TIERS, Shape
 
-RESULTS: Final = Path(__file__).parent / "results"
 SHORT: Final = ("E1", "E3", "E6", "E7")
-FULL: Final = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9", "E10", "C2", "I")
+FULL: Final = ("validate", "E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9", "E10", "C2", "I")
+_ORDER: Final = tuple(TIERS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 1 where a budget is overrun."""
+    """0, or 1 where a budget is overrun or an edit costs more in a larger mesh of the same kind."""
     options = _parse(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200)
     results = list(_measure_all(options, console))
+    print_goals(results, console, complete=not (options.short or options.only or options.kind or options.even))
     if options.record:
-        record(results)
-    overruns = list(check(results, read_budgets())) if options.check else []
+        record(results, options.budgets)
+    overruns = _find_overruns(options, results, console) if options.check else []
     for overrun in overruns:
         console.print(f"over budget: {overrun}")
-    return 1 if overruns else 0
+    return 1 if overruns or not _is_proportionate(options, console) else 0
 
 
 def _measure_all(options: argparse.Namespace, console: Console) -> Iterator[Result]:
     for name in options.tier or ["S", "M"]:
-        shape = Shape(TIERS[name], options.graph, options.seed, options.even, options.per_dataplane)
         operations = options.only.split(",") if options.only else SHORT if options.short else FULL
         for kind in options.kind or (["compile"] if options.short else list(KINDS)):
-            result = measure_apart(kind, shape, operations, _effort(options, name), options.scratch)
-            print_table(result, console)
-            console.print(f"added to {keep(result, options.results)}")
-            yield result
+            yield _measure(options, kind, name, operations, console)
+
+
+def _measure(options: argparse.Namespace, kind: str, tier: str, operations: Sequence[str], console: Console) -> Result:
+    result = measure_apart(kind, _shape(options, tier), operations, _effort(options, tier), options.scratch)
+    print_table(result, console)
+    console.print(f"added to {keep(result, options.results)}")
+    return result
+
+
+def _find_overruns(options: argparse.Namespace, results: Sequence[Result], console: Console) -> Sequence[Overrun]:
+    """What is over its budget is measured once more."""
+    budgets = read_budgets(options.budgets)
+    first = list(check(results, budgets))
+    suspects: dict[tuple[str, str], list[str]] = {}
+    for overrun in first:
+        console.print(f"measured again: {overrun}")
+        kind, _, tier = overrun.place.partition("/")
+        suspects.setdefault((kind, tier), []).append(overrun.operation)
+    second = [_measure(options, kind, tier, names, console) for (kind, tier), names in suspects.items()]
+    return list(confirm(first, second, budgets))
+
+
+def _is_proportionate(options: argparse.Namespace, console: Console) -> bool:
+    """Even workloads differ in size alone, so there a small edit's counters may not grow; of others they are shown.
+
+    The largest tier of this run is held against the largest that is smaller and was ever measured.
+    """
+    newest, largest = read_newest(options.results), max(options.tier or ["S", "M"], key=_ORDER.index)
+    counted = {
+        tier: counters_by_operation(one for one in newest if one.shape == _shape(options, tier)) for tier in _ORDER
+    }
+    smaller = [tier for tier in _ORDER[: _ORDER.index(largest)] if counted[tier]]
+    if not smaller:
+        return True
+    steps = tuple(compare(counted[smaller[-1]], counted[largest]))
+    print_proportion(smaller[-1], largest, steps, console, judged=options.even)
+    return not (options.even and any(step.grew for step in steps))
+
+
+def _shape(options: argparse.Namespace, tier: str) -> Shape:
+    return Shape(TIERS[tier], options.graph, options.seed, options.even, options.per_dataplane, options.trimming)
 
 
 def _effort(options: argparse.Namespace, tier: str) -> Effort:
     """A compile from nothing beside each edit is for small tiers; the property tests do the rest."""
-    small = tier == "S" or (tier == "M" and not options.short)
     if options.short:
-        return Effort(tries=options.tries or 30, seconds=3.0, cold=3 if tier == "S" else 1, verify=small)
-    return Effort(tries=options.tries or 200, seconds=options.seconds, cold=3 if tier in "SM" else 1, verify=small)
+        return Effort(tries=options.tries or 30, seconds=4.0, cold=3, verify=tier == "S", steady=True)
+    few = tier in {"S", "M"}
+    return Effort(tries=options.tries or 200, seconds=options.seconds, cold=3 if few else 1, verify=few)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -65,11 +105,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--graph", choices=["zipf", "kong", "full"], default="zipf")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--even", action="store_true", help="ten replicas and four callers each, for exponents")
+    parser.add_argument("--trimming", choices=["none", "listed", "automatic"], default="automatic")
     parser.add_argument("--per-dataplane", action="store_true", help="a file for each proxy")
     parser.add_argument("--tries", type=int, help="of each edit; 200 unless told, 30 with --short")
     parser.add_argument("--seconds", type=float, default=60.0, help="at most this long for each edit")
     parser.add_argument("--check", action="store_true", help="end with 1 where a budget is overrun by 30 %%")
     parser.add_argument("--record", action="store_true", help="make this run the budget")
+    parser.add_argument("--budgets", type=Path, default=BUDGETS, help="the file that is held to or recorded")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--scratch", type=Path, help="where repositories and stores are made: choose the disk")
     options = parser.parse_args(arguments)

@@ -45,6 +45,12 @@ def check(results: Iterable[Result], budgets: Budgets) -> Iterator[Overrun]:
             yield Overrun(place, operation, quotient, budget)
 
 
+def confirm(first: Iterable[Overrun], second: Iterable[Result], budgets: Budgets) -> Iterator[Overrun]:
+    """What a second look found over its budget too: a regression is there both times, a disturbance seldom."""
+    suspects = {(one.place, one.operation) for one in first}
+    return (one for one in check(second, budgets) if (one.place, one.operation) in suspects)
+
+
 def record(results: Iterable[Result], path: Path = BUDGETS) -> None:
     """What was measured now is the budget from now on; tiers that did not run keep theirs."""
     budgets = {place: dict(known) for place, known in (read_budgets(path) if path.exists() else {}).items()}

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import dedent, indent
 from typing import Final
 
-from benchmarks.fleet import ZONES, Fleet, Replica, Service
+from benchmarks.fleet import ZONES, Fleet, Replica, Service, name_service
+from benchmarks.tiers import Trimming
 
 MESH: Final = "default"
 NOBODY: Final = "spiffe://default/nobody"
@@ -12,7 +13,8 @@ NOBODY: Final = "spiffe://default/nobody"
 
 
 def write_mesh(fleet: Fleet) -> str:
-    """Trimming comes from the permissions, but for the graph in which everyone may call everyone."""
+    """Trimming comes from the permissions, where the shape asks for it and not everyone may call everyone."""
+    automatic = fleet.shape.trimming == "automatic" and fleet.shape.graph != "full"
     return dedent(f"""\
         type: Mesh
         name: {MESH}
@@ -25,7 +27,7 @@ def write_mesh(fleet: Fleet) -> str:
           mode: Exclusive
         routing:
           localityAwareLoadBalancing: true
-          autoReachable: {str(fleet.shape.graph != "full").lower()}
+          autoReachable: {str(automatic).lower()}
         skipCreatingInitialPolicies: ["*"]
         """)
 
@@ -66,22 +68,25 @@ def write_service(service: Service, *, reordered: bool = False) -> str:
     return f"type: MeshService\nmesh: {MESH}\nname: {service.name}\n{_labels(service)}spec:\n{indent(spec, '  ')}"
 
 
-def write_dataplane_set(service: Service, replicas: Sequence[Replica] | None = None) -> str:
+def write_dataplane_set(
+    service: Service, replicas: Sequence[Replica] | None = None, trimming: Trimming = "automatic"
+) -> str:
     """With these replicas instead of the service's own, where they are given."""
     instances = "".join(
         f"  - {{name: '{replica.name}', address: {replica.address}, zone: {replica.zone}}}\n"
         for replica in (service.replicas if replicas is None else replicas)
     )
-    networking = indent(_networking(service), "    ")
+    networking = indent(_networking(service, trimming), "    ")
     return (
         f"type: DataplaneSet\nmesh: {MESH}\nname: {service.name}\n{_labels(service)}"
         f"spec:\n  template:\n{networking}  instances:\n{instances}"
     )
 
 
-def write_dataplane(service: Service, replica: Replica) -> str:
+def write_dataplane(service: Service, replica: Replica, trimming: Trimming = "automatic") -> str:
     """The same proxy as the set's instance, by itself."""
-    networking = _networking(service).replace("networking:\n", f"networking:\n  address: {replica.address}\n", 1)
+    head = f"networking:\n  address: {replica.address}\n"
+    networking = _networking(service, trimming).replace("networking:\n", head, 1)
     return (
         f"type: Dataplane\nmesh: {MESH}\nname: {service.name}-{replica.name}\n"
         f"{_labels(service)}  kuma.io/zone: {replica.zone}\n{networking}"
@@ -149,13 +154,20 @@ def _to(target: str, conf: str) -> str:
     return f"to:\n- targetRef: {{{target}}}\n  default:\n{indent(dedent(conf), '    ')}"
 
 
-def _networking(service: Service) -> str:
+def _networking(service: Service, trimming: Trimming) -> str:
     """`protocol` is the field of Kuma 3; the proxy's name comes from its workload label, so no tags are needed."""
     inbounds = f"  - {{name: main, port: 8080, protocol: {service.protocol}}}\n"
     if service.two_ports:
         inbounds += "  - {name: admin, port: 9000, protocol: http}\n"
-    redirection = "  transparentProxying: {redirectPortInbound: 15006, redirectPortOutbound: 15001}\n"
+    listed = _reachable(service) if trimming == "listed" else ""
+    redirection = f"  transparentProxying: {{redirectPortInbound: 15006, redirectPortOutbound: 15001{listed}}}\n"
     return f"networking:\n  inbound:\n{inbounds}{redirection}"
+
+
+def _reachable(service: Service) -> str:
+    """Exactly what the graph lets it call."""
+    refs = ", ".join(f"{{kind: MeshService, name: {name_service(target)}}}" for target in service.calls)
+    return f", reachableBackends: {{refs: [{refs}]}}"
 
 
 def _labels(service: Service) -> str:

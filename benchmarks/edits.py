@@ -57,10 +57,10 @@ def _change_endpoints(fleet: Fleet, service: Service, step: int) -> Changes:
     """One more in even tries, that one gone in odd ones."""
     spare = place_replica(_SPARE + service.index, "spare")
     if fleet.shape.per_dataplane:
-        content = None if step % 2 else documents.write_dataplane(service, spare).encode()
+        content = None if step % 2 else documents.write_dataplane(service, spare, fleet.shape.trimming).encode()
         return {f"{service.folder}/dataplanes/{spare.name}.yaml": content}
     replicas = service.replicas if step % 2 else (*service.replicas, spare)
-    return _file(service, "dataplanes", documents.write_dataplane_set(service, replicas))
+    return _file(service, "dataplanes", documents.write_dataplane_set(service, replicas, fleet.shape.trimming))
 
 
 def _add_service(fleet: Fleet, step: int) -> Changes:
@@ -84,7 +84,7 @@ def _add_service(fleet: Fleet, step: int) -> Changes:
         return {f"{service.folder}/{name}.yaml": None for name in ("service", "dataplanes", "permission")}
     return {
         **_file(service, "service", documents.write_service(service)),
-        **_file(service, "dataplanes", documents.write_dataplane_set(service)),
+        **_file(service, "dataplanes", documents.write_dataplane_set(service, None, fleet.shape.trimming)),
         **_file(service, "permission", documents.write_permission(fleet, service)),
     }
 

@@ -1,14 +1,14 @@
 """The services of a workload and where their replicas stand: what the documents and the edits are written from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from random import Random
 from typing import Final
 
 from benchmarks.graph import Calls, draw_calls
-from benchmarks.tiers import EVEN_REPLICAS, Shape
+from benchmarks.tiers import EVEN_PERIOD, EVEN_REPLICAS, Shape
 
 ZONES: Final = ("east", "north", "west")
 _MOST_REPLICAS: Final = 200
@@ -64,9 +64,14 @@ class Fleet:
 
     @cached_property
     def median(self) -> Service:
-        """Of the HTTP services that are called and call an HTTP service, the one of the middle by replicas."""
+        """Of the HTTP services that are called and call an HTTP service, the one of the middle by replicas.
+
+        In even workloads all have the same number, and the first stands at the same place of the pattern in any tier.
+        """
         fit = [service for service in self.services if service.callers and self.http_calls(service)]
         fit = [service for service in fit if service.protocol == "http" and service is not self.hub]
+        if self.shape.even:
+            return fit[0]
         ordered = sorted(fit or self.services, key=lambda service: (len(service.replicas), service.index))
         return ordered[len(ordered) // 2]
 
@@ -92,13 +97,15 @@ def draw_fleet(shape: Shape) -> Fleet:
     starts = [0, *accumulate(counts)]
     random = Random(f"{shape.seed}/services")
     callers = _invert(calls)
-    return Fleet(
-        shape,
-        tuple(
-            _draw_service(index, calls, callers, _place(starts[index], counts[index]), random)
-            for index in range(shape.tier.services)
-        ),
-    )
+    drawn = [
+        _draw_service(index, calls, callers, _place(starts[index], counts[index]), random)
+        for index in range(shape.services)
+    ]
+    return Fleet(shape, tuple(map(_repeat_pattern, drawn) if shape.even else drawn))
+
+
+def name_service(index: int) -> str:
+    return f"svc-{index:05d}"
 
 
 def place_replica(number: int, name: str) -> Replica:
@@ -121,7 +128,7 @@ def _invert(calls: Calls) -> Calls:
 
 def _draw_counts(shape: Shape, random: Random) -> list[int]:
     """Log-normal, between 1 and 200, exactly as many in all as the tier has proxies."""
-    services = shape.tier.services
+    services = shape.services
     if shape.even:
         return [EVEN_REPLICAS] * services
     weights = [random.lognormvariate(0, 1) for _ in range(services)]
@@ -140,7 +147,7 @@ def _draw_service(index: int, calls: Calls, callers: Calls, replicas: tuple[Repl
     timeout = random.random()
     return Service(
         index=index,
-        name=f"svc-{index:05d}",
+        name=name_service(index),
         team=f"team-{index // _TEAM_SIZE:03d}",
         protocol=protocol,
         two_ports=random.random() < 0.15,
@@ -151,4 +158,18 @@ def _draw_service(index: int, calls: Calls, callers: Calls, replicas: tuple[Repl
         outbound_timeout=_INBOUND_TIMEOUTS <= timeout < _INBOUND_TIMEOUTS + _OUTBOUND_TIMEOUTS,
         route=random.random() < _ROUTES,
         retry=random.random() < 0.3,
+    )
+
+
+def _repeat_pattern(service: Service) -> Service:
+    """What chance decides elsewhere follows from the place in the pattern, so that neighbourhoods are alike."""
+    place = service.index % EVEN_PERIOD
+    return replace(
+        service,
+        protocol="grpc" if place in {3, 8} else "tcp" if place == 6 else "http",
+        two_ports=place == 5,
+        inbound_timeout=place in {1, 4, 7},
+        outbound_timeout=place in {2, 9},
+        route=place in {0, 1, 4, 6, 7, 8},
+        retry=place in {2, 5, 8},
     )

@@ -66,9 +66,9 @@ def _service_files(fleet: Fleet, service: Service) -> Iterator[tuple[str, str]]:
     yield "service", documents.write_service(service)
     if fleet.shape.per_dataplane:
         for replica in service.replicas:
-            yield f"dataplanes/{replica.name}", documents.write_dataplane(service, replica)
+            yield f"dataplanes/{replica.name}", documents.write_dataplane(service, replica, fleet.shape.trimming)
     else:
-        yield "dataplanes", documents.write_dataplane_set(service)
+        yield "dataplanes", documents.write_dataplane_set(service, None, fleet.shape.trimming)
     yield "permission", documents.write_permission(fleet, service)
     if service.retry:
         yield "retry", documents.write_retry(service)

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from random import Random
 
@@ -21,7 +21,7 @@ _HUB_REACH = 0.30
 
 def draw_calls(shape: Shape, random: Random) -> Calls:
     """The graph that the shape names."""
-    count = shape.tier.services
+    count = shape.services
     if shape.even:
         return tuple(_sorted((caller + step) % count for step in range(1, EVEN_CALLS + 1)) for caller in range(count))
     match shape.graph:
@@ -38,11 +38,22 @@ def _sorted(targets: Iterable[int]) -> tuple[int, ...]:
 
 
 def _kong(count: int, random: Random) -> Calls:
-    """An edge from i to j, later in the order, with probability 0.5/(j-i), as in Kong's published test."""
-    return tuple(
-        tuple(target for target in range(caller + 1, count) if random.random() < 0.5 / (target - caller))
-        for caller in range(count)
-    )
+    """An edge from i to j, later in the order, with probability 0.5/(j-i), as in Kong's published test.
+
+    Drawn from edge to edge: the logarithm of the chance that there is none up to a distance is summed beforehand, and
+    each distance follows from where an exponential number falls in it. Looking at every pair would be quadratic.
+    """
+    hazards = [0.0, *accumulate(-math.log1p(-0.5 / distance) for distance in range(1, count))]
+    return tuple(tuple(_draw_later(caller, hazards, random)) for caller in range(count))
+
+
+def _draw_later(caller: int, hazards: Sequence[float], random: Random) -> Iterator[int]:
+    distance = 0
+    while True:
+        distance = bisect_left(hazards, hazards[distance] + random.expovariate(1), distance + 1)
+        if caller + distance >= len(hazards):
+            return
+        yield caller + distance
 
 
 def _zipf(count: int, random: Random) -> Calls:

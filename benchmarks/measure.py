@@ -1,10 +1,12 @@
 """What is measured, and with which clocks: wall time, CPU, the peak of resident memory, counters."""
 
 import math
+import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,9 @@ _RESET_PEAK: Final = "5"
 class Measurement:
     """One operation, tried some times. Seconds; `phases` and `cpu` are means of one try.
 
-    `counters` are of the last try; `notes` say what a reader of the numbers must know.
+    `counters` are the greater of the last two tries, since some edits take turns; `notes` say what a reader of the
+    numbers must know. `points` are the seconds to each clock point by try. `cpus` are the CPU seconds of each try and
+    `kernels` those of the calibration kernel, which ran before each of them and after the last.
     """
 
     operation: str
@@ -28,6 +32,21 @@ class Measurement:
     counters: Mapping[str, float] = field(default_factory=dict)
     peak_rss: int = 0
     notes: tuple[str, ...] = ()
+    points: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cpus: tuple[float, ...] = ()
+    kernels: tuple[float, ...] = ()
+
+    @property
+    def quotient(self) -> float | None:
+        """The CPU of a try in kernels; None where no kernel ran between the tries.
+
+        Each try is divided by the kernels next to it, which ran at the same speed of the machine, and of these
+        quotients the lower quartile counts: a disturbance only ever adds.
+        """
+        if not self.kernels:
+            return None
+        beside = [(before + after) / 2 for before, after in pairwise(self.kernels)]
+        return percentile([cpu / kernel for cpu, kernel in zip(self.cpus, beside, strict=True)], 25)
 
     @property
     def p50(self) -> float:
@@ -40,11 +59,16 @@ class Measurement:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Sums of the phases of all tries, and the wall time of each try."""
+    """Sums of the phases of all tries, and the wall and CPU time of each try."""
 
     seconds: list[float] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
-    cpu: float = 0.0
+    cpus: list[float] = field(default_factory=list)
+
+    @property
+    def cpu(self) -> float:
+        """Of all tries."""
+        return sum(self.cpus)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -55,13 +79,24 @@ class Stopwatch:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """One try of the operation."""
-        begun, cpu = time.perf_counter(), time.process_time()
+        begun, cpu = time.perf_counter(), read_cpu()
         yield
         self.seconds.append(time.perf_counter() - begun)
-        self.cpu += time.process_time() - cpu
+        self.cpus.append(read_cpu() - cpu)
 
     def means(self) -> Mapping[str, float]:
         return {name: total / len(self.seconds) for name, total in self.sums.items()}
+
+
+def read_cpu() -> float:
+    """Seconds of this process and of its children that have ended: some work is done on every core."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def read_child_rss() -> int:
+    """Bytes of the largest child that has ended; where it was forked, most of them are shared with us."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def percentile(values: Sequence[float], rank: float) -> float:

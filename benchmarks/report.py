@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.calibrate import Calibration
+from benchmarks.goals import Judged, judge, list_goals
 from benchmarks.measure import Measurement
+from benchmarks.proportion import Step
 from benchmarks.tiers import Shape
 
 _PACKAGES: Final = ("protobuf", "xds-protos", "pygit2", "grpcio", "msgspec", "orjson", "PyYAML", "jsonschema-rs")
@@ -37,8 +39,15 @@ class Result:
     load: tuple[float, float]
 
     def quotient(self, one: Measurement) -> float:
-        """The CPU of a try in kernels: wall time says more of who else is at work than of us."""
-        return one.cpu / self.calibration.cpu
+        """The CPU of a try in kernels: wall time says more of who else is at work than of us.
+
+        By the kernels that ran between the tries, where there were such.
+        """
+        return one.cpu / self.calibration.cpu if one.quotient is None else one.quotient
+
+    def judge(self, one: Measurement) -> tuple[Judged, ...]:
+        """What it says of the goals."""
+        return tuple(judge(self.kind, self.shape.tier.name, one)) if self.shape.is_usual else ()
 
     def lines(self) -> Iterable[Mapping[str, Any]]:
         """One for each operation."""
@@ -63,6 +72,7 @@ class Result:
             "p99": one.p99,
             "quotient": self.quotient(one),
             "wallQuotient": one.p50 / self.calibration.seconds,
+            "goals": [describe_goal(each) for each in self.judge(one)],
         }
 
 
@@ -79,17 +89,60 @@ def print_table(result: Result, console: Console) -> None:
     """Milliseconds but for the quotient, which is the CPU in calibration kernels."""
     shape, kernel, load = result.shape, result.calibration, " to ".join(f"{each:.1f}" for each in result.load)
     title = (
-        f"{result.kind} {shape.tier.name}: {shape.tier.services} services, {shape.proxies} proxies, graph {shape.graph}"
+        f"{result.kind} {shape.tier.name}: {shape.services} services, {shape.proxies} proxies, graph {shape.graph}"
         f", seed {shape.seed}; kernel {kernel.seconds * 1e3:.0f} ms, cpu {kernel.cpu * 1e3:.0f} ms; load {load}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("operation")
     for heading in ("tries", "p50 ms", "p99 ms", "cpu ms", "quotient", "peak MB"):
         table.add_column(heading, justify="right")
+    table.add_column("goals")
     table.add_column("phases ms; counters; notes")
     for one in result.measurements:
-        table.add_row(f"{one.operation} {one.title}", *_cells(one, result.quotient(one)))
+        verdicts = _worst(result.judge(one))
+        table.add_row(f"{one.operation} {one.title}", *_figures(one, result.quotient(one)), verdicts, _remarks(one))
     console.print(table)
+
+
+def print_goals(results: Sequence[Result], console: Console, *, complete: bool) -> None:
+    """Every goal that was measured, met or not; where that should be `complete`, those too that were not."""
+    tiers = dict.fromkeys(result.shape.tier.name for result in results)
+    found = (one for result in results for each in result.measurements for one in result.judge(each))
+    judged = {(one.goal.metric, one.tier): one for one in found}
+    table = Table(title="goals", title_justify="left")
+    table.add_column("metric")
+    for heading in ("tier", "measured", "must", "lead"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for blank in list_goals(tiers):
+        one = judged.get((blank.goal.metric, blank.tier), blank)
+        if not complete and one.verdict is None:
+            continue
+        figures = (_figure(value, one.goal.unit) for value in (one.value, one.bound.must, one.bound.lead))
+        table.add_row(one.goal.metric, one.tier, *figures, _colour(one.verdict))
+    if table.row_count:
+        console.print(table)
+
+
+def print_proportion(smaller: str, larger: str, steps: Iterable[Step], console: Console, *, judged: bool) -> None:
+    """What the same small edit made the compiler do in two meshes; `judged` where they differ in size alone."""
+    table = Table(title=f"work for one edit, {smaller} and {larger}", title_justify="left")
+    table.add_column("operation")
+    table.add_column("counter")
+    for heading in (smaller, larger):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for step in steps:
+        remark = "[red]grew[/]" if judged and step.grew else ""
+        table.add_row(step.operation, step.counter, f"{step.smaller:g}", f"{step.larger:g}", remark)
+    console.print(table)
+
+
+def describe_goal(one: Judged) -> Mapping[str, Any]:
+    """For a result file."""
+    goal, bound = one.goal, one.bound
+    figures = {"value": one.value, "unit": goal.unit, "must": bound.must, "lead": bound.lead}
+    return {"metric": goal.metric, **figures, "verdict": one.verdict}
 
 
 def describe_machine() -> Mapping[str, Any]:
@@ -111,10 +164,7 @@ def list_versions() -> Mapping[str, str]:
     return {**own, **{name: version(name) for name in _PACKAGES}}
 
 
-def _cells(one: Measurement, quotient: float) -> Sequence[str]:
-    """Counters that are 0 say nothing here; the JSON has them."""
-    phases = ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in one.phases.items())
-    counters = ", ".join(f"{name} {count:.7g}" for name, count in one.counters.items() if count)
+def _figures(one: Measurement, quotient: float) -> Sequence[str]:
     return (
         str(len(one.seconds)),
         f"{one.p50 * 1e3:.1f}",
@@ -122,5 +172,26 @@ def _cells(one: Measurement, quotient: float) -> Sequence[str]:
         f"{one.cpu * 1e3:.1f}",
         f"{quotient:.2f}",
         f"{one.peak_rss / 2**20:.0f}" if one.peak_rss else "",
-        "; ".join(part for part in (phases, counters, *one.notes) if part),
     )
+
+
+def _remarks(one: Measurement) -> str:
+    """Counters that are 0 say nothing here; the JSON has them."""
+    phases = ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in one.phases.items())
+    counters = ", ".join(f"{name} {count:.7g}" for name, count in one.counters.items() if count)
+    return "; ".join(part for part in (phases, counters, *one.notes) if part)
+
+
+def _worst(judged: Iterable[Judged]) -> str:
+    """Of the goals that one operation is about, how far the furthest from being met is."""
+    verdicts = {one.verdict for one in judged}
+    return next((_colour(verdict) for verdict in ("missed", "must", "lead") if verdict in verdicts), "")
+
+
+def _colour(verdict: str | None) -> str:
+    colours = {"lead": "green", "must": "yellow", "missed": "red"}
+    return f"[{colours[verdict]}]{verdict}[/]" if verdict else "[dim]not measured[/]"
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.4g} {unit}".strip()

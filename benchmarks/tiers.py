@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Graph = Literal["zipf", "kong", "full"]
+Trimming = Literal["none", "listed", "automatic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,19 @@ TIERS: Final = {
     )
 }
 
+EVEN_REPLICAS: Final = 10
+EVEN_CALLS: Final = 4
+EVEN_PERIOD: Final = 10
+"""Of even workloads every tenth service has the same protocol, ports and policies; so each has a multiple of ten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Two equal shapes give the same repository, to the tree id.
 
-    `even` is for exponents, where tiers may differ in size alone: ten replicas and four callers for every service.
-    `per_dataplane` writes a file for each proxy instead of one DataplaneSet for each service.
+    `even` is for exponents, where tiers may differ in size alone: ten replicas and four callers for every service, and
+    as many services as give the tier's proxies. `per_dataplane` writes a file for each proxy instead of one
+    DataplaneSet for each service. `trimming` is by the permissions, or by a list in each DataplaneSet, or not at all.
     """
 
     tier: Tier
@@ -40,11 +47,19 @@ class Shape:
     seed: int = 1
     even: bool = False
     per_dataplane: bool = False
+    trimming: Trimming = "automatic"
+
+    @property
+    def services(self) -> int:
+        if not self.even:
+            return self.tier.services
+        return max(1, self.tier.proxies // (EVEN_REPLICAS * EVEN_PERIOD)) * EVEN_PERIOD
 
     @property
     def proxies(self) -> int:
-        return self.tier.services * EVEN_REPLICAS if self.even else self.tier.proxies
+        return self.services * EVEN_REPLICAS if self.even else self.tier.proxies
 
-
-EVEN_REPLICAS: Final = 10
-EVEN_CALLS: Final = 4
+    @property
+    def is_usual(self) -> bool:
+        """What the goals are about: the default workload, in either layout of files and from any seed."""
+        return (self.graph, self.even, self.trimming) == ("zipf", False, "automatic")

@@ -18,3 +18,18 @@ def test_a_short_run_measures_what_it_was_asked_for(tmp_path: Path) -> None:
     assert edit.notes == ("same digest as a cold compile",)
     assert len(edit.seconds) == 3
     assert broken.phases.keys() == {"read", "compile"}
+
+
+def test_a_new_replica_differs_from_the_others_in_little(tmp_path: Path) -> None:
+    """Its own listener and cluster, and the endpoints that its callers and neighbours hold in three zones."""
+    effort = Effort(tries=3, seconds=0.0, cold=1, verify=False)
+    _, edit = run(tmp_path, Shape(TIERS["S"], even=True), ("E3",), effort)
+    assert 0 < edit.counters["resources that differ"] <= 5
+
+
+def test_validating_counts_every_document_and_translates_none(tmp_path: Path) -> None:
+    cold, validated = run(tmp_path, Shape(TIERS["S"]), ("validate",), Effort(tries=3, seconds=0.0, cold=1))
+    assert validated.operation == "validate"
+    assert validated.counters["documents"] >= cold.counters["documents"] > 40
+    assert validated.phases.keys() == {"documents", "between them"}
+    assert 0 < validated.cpu < cold.cpu

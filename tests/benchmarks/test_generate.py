@@ -1,9 +1,12 @@
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from benchmarks.fleet import draw_fleet
+from benchmarks.fleet import Service, draw_fleet
 from benchmarks.generate import make_repository, write_files
 from benchmarks.repository import WorkloadRepository
 from benchmarks.tiers import TIERS, Shape
@@ -72,6 +75,25 @@ def test_calls_are_spread_as_in_the_field() -> None:
     assert max(len(service.callers) for service in services) / len(calls) == pytest.approx(0.30, abs=0.05)
 
 
+def test_in_kongs_graph_an_edge_is_the_rarer_the_farther() -> None:
+    services = draw_fleet(Shape(TIERS["K"], graph="kong")).services
+    for distance, tolerance in ((1, 0.05), (2, 0.05), (10, 0.025)):
+        linked = sum(service.index + distance in service.calls for service in services)
+        assert linked / (len(services) - distance) == pytest.approx(0.5 / distance, abs=tolerance)
+
+
+@pytest.mark.parametrize("graph", ["zipf", "kong"])
+def test_ten_times_as_many_services_are_drawn_in_some_ten_times_the_time(graph: Literal["zipf", "kong"]) -> None:
+    """Looking at all pairs of them would take a hundred times as long."""
+
+    def draw(tier: str) -> float:
+        begun = time.process_time()
+        draw_fleet(Shape(TIERS[tier], graph=graph))
+        return time.process_time() - begun
+
+    assert draw("XL") < 35 * min(draw("L") for _ in range(3))
+
+
 def test_nobody_calls_itself_and_callers_mirror_calls() -> None:
     for shape in SHAPES.values():
         services = draw_fleet(shape).services
@@ -93,3 +115,18 @@ def test_in_even_workloads_only_the_size_differs() -> None:
         services = draw_fleet(Shape(TIERS[tier], even=True)).services
         counts = [(len(service.replicas), len(service.calls), len(service.callers)) for service in services]
         assert set(counts) == {(10, 4, 4)}
+
+
+@pytest.mark.parametrize("tier", ["M", "K", "L"])
+def test_in_even_workloads_the_edited_service_and_its_neighbours_are_alike(tier: str) -> None:
+    def describe(services: Sequence[Service], index: int) -> tuple[object, ...]:
+        one = services[index]
+        policies = (one.inbound_timeout, one.outbound_timeout, one.route, one.retry)
+        return one.name, one.protocol, one.two_ports, *policies
+
+    small, large = (draw_fleet(Shape(TIERS[name], even=True)) for name in ("S", tier))
+    assert large.shape.proxies == TIERS[tier].proxies
+    assert describe(small.services, small.median.index) == describe(large.services, large.median.index)
+    for calls in zip(small.median.calls, large.median.calls, strict=True):
+        one, other = (describe(fleet.services, call) for fleet, call in zip((small, large), calls, strict=True))
+        assert one[1:] == other[1:]

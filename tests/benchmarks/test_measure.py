@@ -1,12 +1,14 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.budgets import check, read_budgets, record
-from benchmarks.calibrate import Calibration, calibrate
+from benchmarks.calibrate import Calibration, Kernels, calibrate
 from benchmarks.effort import Effort
-from benchmarks.measure import Measurement, Stopwatch, percentile, read_peak_rss, reset_peak_rss
+from benchmarks.measure import Measurement, Stopwatch, percentile, read_child_rss, read_peak_rss, reset_peak_rss
 from benchmarks.report import Result, keep
 from benchmarks.tiers import TIERS, Shape
 
@@ -24,7 +26,7 @@ def test_a_percentile_is_one_of_the_values() -> None:
 
 def test_the_kernel_is_the_sum_of_its_parts(tmp_path: Path) -> None:
     found = calibrate(tmp_path, runs=1)
-    assert found.parts.keys() == {"sha256", "zlib", "fsync", "yaml", "upb"}
+    assert found.parts.keys() == {"sha256", "zlib", "fsync", "yaml", "upb", "objects"}
     assert found.seconds == pytest.approx(sum(found.parts.values()))
     assert 0 < found.cpu <= found.seconds * 1.5
     assert list(tmp_path.iterdir()) == []
@@ -47,6 +49,31 @@ def test_a_stopwatch_tells_phases_of_one_try() -> None:
     assert watch.means()["read"] == pytest.approx(watch.sums["read"] / 2)
 
 
+def test_the_cpu_of_children_counts() -> None:
+    watch, busy = Stopwatch(), "import time\nwhile time.process_time() < 0.3: pass"
+    with watch.whole():
+        subprocess.run([sys.executable, "-c", busy], check=True)
+    assert 0.3 <= watch.cpu < 1
+    assert read_child_rss() > 1_000_000
+
+
+def test_a_try_is_divided_by_the_kernels_next_to_it() -> None:
+    """The machine was half as fast in the second try, and something else came between in the third."""
+    one = Measurement("E1", "", (1.0,) * 4, 1.0, cpus=(0.4, 0.8, 2.0, 0.4), kernels=(0.1, 0.2, 0.2, 0.1, 0.1))
+    assert one.quotient == pytest.approx(0.4 / 0.15)
+    assert Measurement("E1", "", (1.0,), 1.0).quotient is None
+
+
+def test_kernels_run_only_where_they_are_wanted() -> None:
+    unwanted, kernels = Kernels(wanted=False), Kernels(wanted=True)
+    unwanted.run()
+    assert unwanted.seconds == []
+    kernels.run()
+    kernels.run(beside=5.0)
+    assert len(kernels.seconds) == 2
+    assert kernels.seconds[1] == pytest.approx(kernels.seconds[0], rel=2)
+
+
 def test_effort_ends_by_tries_or_by_time_but_not_before_three() -> None:
     effort = Effort(tries=10, seconds=1.0)
     assert effort.goes_on(2, spent=5.0)
@@ -61,6 +88,7 @@ def test_a_result_is_kept_as_a_line_for_each_operation(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["operation"] for line in lines] == ["E1", "E1"]
     assert (lines[0]["quotient"], lines[0]["wallQuotient"]) == pytest.approx((2, 1))
+    assert {one["metric"]: one["verdict"] for one in lines[0]["goals"]} == {}
     assert lines[0]["shape"]["tier"] == {"name": "S", "services": 10, "proxies": 30}
     assert lines[0]["load"] == [0.5, 0.7]
     assert {"python", "libgit2", "git", "protobuf"} <= lines[0]["versions"].keys()
