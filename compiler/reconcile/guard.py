@@ -9,7 +9,8 @@ import orjson
 
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot.canonical import Rendered
-from compiler.snapshot.snapshot import Generation
+from compiler.snapshot.digest import GenerationTree
+from compiler.snapshot.snapshot import NodeId, Snapshot
 
 Census = Mapping[str, int]
 """How many there are of each kind: `mesh`, `proxy`, `listener`, `endpoint`, and each kind of source document."""
@@ -22,22 +23,47 @@ _BY_SHARE: Final = ("proxy", "listener", "endpoint")
 _CLOSED_BY_LESS: Final = frozenset({"meshtrafficpermission"})
 """Without its permissions a mesh lets fewer callers in: closing access is never held."""
 
+_REMEMBERED: Final = 50_000
+"""Load assignments whose endpoints are known by version; about 10 MB, then counting begins anew."""
+
 _TRAILER: Final = re.compile(r"^Allow-Removal:\s*([A-Za-z]+)\s*/\s*([0-9]{1,9})\s*$", re.MULTILINE | re.IGNORECASE)
 
 
-def take_census(generation: Generation, kinds: Iterable[str] = ()) -> Census:
-    """`kinds` names the kind of each source document, once for each."""
-    counts: Counter[str] = Counter(kind.lower() for kind in kinds)
-    endpoints: dict[str, int] = {}
-    for snapshot in generation.snapshots.values():
-        counts["proxy"] += 1
-        counts["listener"] += len(snapshot.resources.get(ResourceType.LISTENER, ()))
-        for load in snapshot.resources.get(ResourceType.ENDPOINT, {}).values():
-            if load.version not in endpoints:
-                endpoints[load.version] = _count_endpoints(load)
-            counts["endpoint"] += endpoints[load.version]
-    counts["mesh"] = len({snapshot.node.mesh for snapshot in generation.snapshots.values()})
-    return dict(counts)
+class CensusTaker:
+    """Counts the proxies that differ from those of the tree before; what it has of the others still holds."""
+
+    def __init__(self) -> None:
+        self._files = GenerationTree()
+        self._counted: dict[NodeId, Counter[str]] = {}
+        self._totals: Counter[str] = Counter()
+        self._endpoints: dict[str, int] = {}
+
+    def take(self, files: GenerationTree, kinds: Iterable[str] = ()) -> Census:
+        """`kinds` names the kind of each source document, once for each."""
+        changes = files.changes_since(self._files)
+        for node in changes.removed:
+            self._totals.subtract(self._counted.pop(node, {}))
+        for snapshot in (folder.snapshot for folder in changes.changed):
+            self._totals.subtract(self._counted.get(snapshot.node, {}))
+            counts = self._counted[snapshot.node] = self._count(snapshot)
+            self._totals.update(counts)
+        self._files = files
+        documents = {kind.lower(): count for kind, count in Counter(kinds).items()}
+        meshes = len(files.meshes.entries)
+        return {**documents, **dict.fromkeys(_BY_SHARE, 0), **self._totals, "mesh": meshes}
+
+    def _count(self, snapshot: Snapshot) -> Counter[str]:
+        loads = snapshot.resources.get(ResourceType.ENDPOINT, {}).values()
+        listeners = len(snapshot.resources.get(ResourceType.LISTENER, ()))
+        return Counter(proxy=1, listener=listeners, endpoint=sum(map(self._endpoints_of, loads)))
+
+    def _endpoints_of(self, load: Rendered) -> int:
+        count = self._endpoints.get(load.version)
+        if count is None:
+            if len(self._endpoints) >= _REMEMBERED:
+                self._endpoints.clear()
+            count = self._endpoints[load.version] = _count_endpoints(load)
+        return count
 
 
 def judge_removal(before: Census, after: Census, message: str) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from compiler.diagnostics import Diagnostic
+from compiler.reconcile.guard import Census
 from compiler.reconcile.ports import Compiled, Published, Tip
 from compiler.source.tree import SourceTree
 
@@ -41,6 +42,7 @@ class Attempt:
     tip: Tip | None = None
     tree: SourceTree | None = None
     compiled: Compiled | None = None
+    census: Census | None = None
     published: Published | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

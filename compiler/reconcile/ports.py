@@ -6,6 +6,7 @@ from typing import Protocol
 
 from compiler.diagnostics import Checked
 from compiler.resources.resource_set import ResourceSet
+from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.snapshot import Generation
 from compiler.source.tree import SourceTree
 
@@ -43,7 +44,15 @@ class Compiled(Protocol):
     def generation(self) -> Generation | None: ...
 
     @property
+    def files(self) -> GenerationTree:
+        """The tree of that generation; what it shares with the one before costs nobody anything."""
+
+    @property
     def resources(self) -> ResourceSet: ...
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often each step ran for this commit."""
 
 
 class Compiler(Protocol):
@@ -74,10 +83,13 @@ class Shelf(Protocol):
     def recover(self) -> Published | None:
         """What is published already, and where the server finds it; None where nothing is."""
 
-    def publish(self, generation: Generation, tip: Tip) -> Published:
-        """Durable on return; a crash before leaves what was published before. An unchanged digest keeps its number."""
+    def publish(self, generation: Generation, files: GenerationTree, tip: Tip) -> Published:
+        """Durable on return; a crash before leaves what was published before. An unchanged digest keeps its number.
 
-    def serve(self, published: Published, generation: Generation) -> None:
+        `files` is the generation's tree.
+        """
+
+    def serve(self, published: Published, generation: Generation, files: GenerationTree) -> None:
         """Put it where the server reads."""
 
     def census(self) -> Mapping[str, int] | None:

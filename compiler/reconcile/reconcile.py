@@ -1,12 +1,12 @@
 """From a branch's tip to what is served, as a list of steps of one signature; each stops the attempt or hands it on."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from compiler.reconcile.guard import judge_removal, take_census
+from compiler.reconcile.guard import CensusTaker, judge_removal
 from compiler.reconcile.outcome import Attempt, Next, Outcome, State
 from compiler.reconcile.ports import Compiled, Compiler, Published, Shelf, Source, SourceError, Tip
 from compiler.snapshot.failures import NotTheWriter, StoreError
@@ -50,6 +50,7 @@ class Reconciler:
     latest: Compiled | None = None
     source_error: str | None = None
     _at: Tip | None = None
+    _census: CensusTaker = field(default_factory=CensusTaker)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -151,23 +152,23 @@ class Reconciler:
             raise
         except StoreError as error:
             return _not_published(attempt, error)
+        compiled = _known(attempt.compiled)
+        after = self._census.take(compiled.files, (key.type for key in compiled.resources.resources))
+        counted = replace(attempt, census=after)
         if before is None:
-            return _proceed(attempt)
-        generation = _known(_known(attempt.compiled).generation)
-        if before.get("proxy") and not generation.snapshots:
-            return Outcome(Next.WAIT_FOR_AUTHOR, attempt, State.HELD, "held: it would leave no proxy at all")
-        after = take_census(generation, _kinds(_known(attempt.compiled)))
+            return _proceed(counted)
+        if before.get("proxy") and not _known(compiled.generation).snapshots:
+            return Outcome(Next.WAIT_FOR_AUTHOR, counted, State.HELD, "held: it would leave no proxy at all")
         reason = judge_removal(before, after, _known(attempt.tip).message)
-        return Outcome(Next.WAIT_FOR_AUTHOR, attempt, State.HELD, reason) if reason else _proceed(attempt)
+        return Outcome(Next.WAIT_FOR_AUTHOR, counted, State.HELD, reason) if reason else _proceed(counted)
 
     def publish(self, attempt: Attempt) -> Outcome:
         """A full or broken disk is waited for; what is served stays (promise 8)."""
         self.reporter.enter("publish")
         compiled = _known(attempt.compiled)
-        generation = _known(compiled.generation)
         try:
-            published = self.shelf.publish(generation, _known(attempt.tip))
-            self.shelf.note_census(published.digest, take_census(generation, _kinds(compiled)))
+            published = self.shelf.publish(_known(compiled.generation), compiled.files, _known(attempt.tip))
+            self.shelf.note_census(published.digest, _known(attempt.census))
         except NotTheWriter:
             raise
         except StoreError as error:
@@ -176,8 +177,9 @@ class Reconciler:
 
     def put_in_image(self, attempt: Attempt) -> Outcome:
         """The server reads nothing but the image; one that cannot be written is tried again like a publish."""
+        compiled = _known(attempt.compiled)
         try:
-            self.shelf.serve(_known(attempt.published), _known(_known(attempt.compiled).generation))
+            self.shelf.serve(_known(attempt.published), _known(compiled.generation), compiled.files)
         except NotTheWriter:
             raise
         except StoreError as error:
@@ -208,10 +210,6 @@ def _refused(attempt: Attempt) -> Outcome:
 
 def _not_published(attempt: Attempt, error: StoreError) -> Outcome:
     return Outcome(Next.RETRY, attempt, State.RETRYING, f"not published: {error}; it is tried again")
-
-
-def _kinds(compiled: Compiled) -> Iterator[str]:
-    return (key.type for key in compiled.resources.resources)
 
 
 def _known(value: T | None) -> T:

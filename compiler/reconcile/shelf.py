@@ -11,6 +11,7 @@ import orjson
 from compiler.envoy.resources import ResourceType
 from compiler.reconcile.guard import Census
 from compiler.reconcile.ports import Published, Tip
+from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.image import ImageDamaged, ImageReader, ImageWriter, ServedGeneration, rebuild_image
 from compiler.snapshot.lock import Lock
 from compiler.snapshot.publication import Published as StoredCommit
@@ -39,18 +40,19 @@ class DataShelf:
         if store.published is None:
             return None
         published = _published(store.published)
-        if not _is_same(self._read_image(), published):
+        self._image = ImageWriter(self._data / "serving.image")
+        if not _is_same(self._image.last, published):
             self._image = rebuild_image(store, self._data / "serving.image")
         return published
 
-    def publish(self, generation: Generation, tip: Tip) -> Published:
+    def publish(self, generation: Generation, files: GenerationTree, tip: Tip) -> Published:
         source = SourceCommit(self._repository, tip.commit, generation.tree, tip.message.split("\n", 1)[0])
-        return _published(self._open().publish(generation, source=source, now=time.time()))
+        return _published(self._open().publish(generation, source=source, now=time.time(), tree=files))
 
-    def serve(self, published: Published, generation: Generation) -> None:
+    def serve(self, published: Published, generation: Generation, files: GenerationTree) -> None:
         if self._image is None:
             self._image = ImageWriter(self._data / "serving.image")
-        self._image.append(generation, published.number)
+        self._image.append(generation, published.number, files)
 
     def tidy(self) -> None:
         """Off the path of any commit: the image is compacted, old generations are cut off."""

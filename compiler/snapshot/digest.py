@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from operator import is_
 from typing import Final, NamedTuple, cast
 from urllib.parse import unquote
 from weakref import WeakValueDictionary
@@ -30,7 +31,6 @@ __all__ = [
     "object_id",
     "parse_secrets",
     "running_toolchain",
-    "tree_id",
     "unescape_name",
     "write_digest",
 ]
@@ -51,11 +51,6 @@ def object_id(kind: str, content: bytes) -> bytes:
 
 def blob_id(content: bytes) -> bytes:
     return object_id("blob", content)
-
-
-def tree_id(entries: "Mapping[str, Blob | Folder]") -> bytes:
-    """`entries` stand in Git's order already."""
-    return object_id("tree", _encode(entries))
 
 
 def write_digest(tree: bytes) -> str:
@@ -84,6 +79,11 @@ class Blob:
     def content(self) -> bytes:
         return self.fixed if self.resources is None else file_bytes(self.resources)
 
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """What `content` is joined from; a resource that two files share is the very same piece in both."""
+        return (self.fixed,) if self.resources is None else _pieces(self.resources)
+
 
 @dataclass(frozen=True, eq=False)
 class Folder:
@@ -97,7 +97,12 @@ class Folder:
 
     @property
     def content(self) -> bytes:
-        return _encode(self.entries)
+        return b"".join(self.pieces)
+
+    @cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        """In one; asked for twice, for the id and when it is written, and a zone has a thousand entries."""
+        return (b"".join(_encode(self.entries)),)
 
     @property
     def digest(self) -> str:
@@ -110,6 +115,11 @@ class ProxyFolder(Folder):
 
     snapshot: Snapshot
 
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """Those of replicas differ in an id or two; made anew each time, for there are many such folders."""
+        return _encode(self.entries)
+
 
 class TreeChanges(NamedTuple):
     """Folders of proxies that are new or differ, and the nodes that are gone."""
@@ -121,26 +131,24 @@ class TreeChanges(NamedTuple):
 class _Files:
     """Each file is assembled and hashed once while anything holds it.
 
-    By identity first (a blob keeps its mapping alive, so the identity stays its own), else by the versions in it.
+    The key is the hash of the identities of the resources in it, which are compared then: a blob keeps its own alive.
     """
 
     def __init__(self) -> None:
-        self._by_identity: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._by_versions: WeakValueDictionary[object, Blob] = WeakValueDictionary()
+        self._by_resources: WeakValueDictionary[int, Blob] = WeakValueDictionary()
         self._by_secrets: WeakValueDictionary[tuple[SecretName, ...], Blob] = WeakValueDictionary()
 
-    def of_resources(self, kind: ResourceType, resources: Mapping[str, Rendered]) -> Blob:
-        if blob := self._by_identity.get(id(resources)):
-            return blob
-        versions = sorted((name, one.version) for name, one in resources.items())
-        return self._of_versions((kind, *versions), resources)
-
-    def _of_versions(self, versions: object, resources: Mapping[str, Rendered]) -> Blob:
-        blob = self._by_versions.get(versions)
-        if blob is None:
-            blob = Blob(blob_id(file_bytes(resources)), resources)
-            self._by_versions[versions] = self._by_identity[id(resources)] = blob
+    def of_resources(self, resources: Mapping[str, Rendered]) -> Blob:
+        key = _key(resources)
+        blob = self._by_resources.get(key)
+        if blob is None or not _holds(blob, resources):
+            blob = self._by_resources[key] = Blob(blob_id(file_bytes(resources)), resources)
         return blob
+
+    def note(self, blob: Blob) -> None:
+        """Nobody need hash it again while it is held."""
+        if blob.resources is not None:
+            self._by_resources[_key(blob.resources)] = blob
 
     def of_secrets(self, secrets: tuple[SecretName, ...]) -> Blob:
         blob = self._by_secrets.get(secrets)
@@ -148,6 +156,16 @@ class _Files:
             content = _write_secrets(secrets)
             blob = self._by_secrets[secrets] = Blob(blob_id(content), fixed=content)
         return blob
+
+
+def _key(resources: Mapping[str, Rendered]) -> int:
+    return hash(tuple(map(id, resources.values())))
+
+
+def _holds(blob: Blob, resources: Mapping[str, Rendered]) -> bool:
+    """The very same resources, in the same order."""
+    held = blob.resources or {}
+    return len(held) == len(resources) and all(map(is_, held.values(), resources.values()))
 
 
 _Edits = dict[str, "Snapshot | _Edits | None"]
@@ -162,8 +180,12 @@ class GenerationTree:
     _files: _Files = field(default_factory=_Files, repr=False, compare=False)
 
     @classmethod
-    def build(cls, snapshots: Iterable[Snapshot]) -> "GenerationTree":
-        return cls().with_changes(snapshots, ())
+    def build(cls, snapshots: Iterable[Snapshot], known: Iterable[Blob] = ()) -> "GenerationTree":
+        """From nothing; `known` are files whose ids were held to their bytes already, and which somebody else holds."""
+        tree = cls()
+        for blob in known:
+            tree._files.note(blob)
+        return tree.with_changes(snapshots, ())
 
     @property
     def digest(self) -> str:
@@ -231,7 +253,7 @@ class GenerationTree:
         if snapshot.resources.get(ResourceType.SECRET):
             raise ValueError(f"{snapshot.node.path} holds secrets, of which a snapshot may know the names only")
         entries = {
-            f"{kind.file}.json": self._files.of_resources(kind, snapshot.resources.get(kind) or _NOTHING)
+            f"{kind.file}.json": self._files.of_resources(snapshot.resources.get(kind) or _NOTHING)
             for kind in ResourceType
             if kind is _ALWAYS or snapshot.resources.get(kind)
         }
@@ -272,11 +294,22 @@ def _plain_secret(secret: SecretName) -> dict[str, object]:
     return {field: value for field, value in plain.items() if value}
 
 
-def _encode(entries: Mapping[str, Blob | Folder]) -> bytes:
-    return b"".join(
-        (b"40000 " if isinstance(entry, Folder) else b"100644 ") + name.encode() + b"\0" + entry.id
+def _encode(entries: Mapping[str, Blob | Folder]) -> tuple[bytes, ...]:
+    return tuple(
+        piece
         for name, entry in entries.items()
+        for piece in (b"100644 " if isinstance(entry, Blob) else b"40000 ", name.encode(), b"\0", entry.id)
     )
+
+
+def _pieces(resources: Mapping[str, Rendered]) -> tuple[bytes, ...]:
+    """What `file_bytes` is joined from."""
+    if not resources:
+        return (file_bytes(resources),)
+    pieces = [b"{"]
+    for name in sorted(resources):
+        pieces += (resources[name].member, b",")
+    return (*pieces[:-1], b"\n}\n")
 
 
 def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -> dict[str, Blob | Folder]:
@@ -298,18 +331,18 @@ def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:
 
 
 def _compare(old: Folder, new: Folder, changed: list[ProxyFolder], removed: list[NodeId]) -> None:
-    before, after = dict(_folders(old)), dict(_folders(new))
-    for name, folder in before.items():
-        if name not in after:
-            removed.extend(proxy.snapshot.node for proxy in _proxies_below(folder))
-    for name, folder in after.items():
-        previous = before.get(name)
-        if previous is folder or (previous and previous.id == folder.id):
+    """Neither is the folder of a proxy, so that there are no files in them."""
+    for name, entry in old.entries.items():
+        if name not in new.entries and isinstance(entry, Folder):
+            removed.extend(proxy.snapshot.node for proxy in _proxies_below(entry))
+    for name, folder in new.entries.items():
+        former = old.entries.get(name)
+        if former is folder or not isinstance(folder, Folder) or (former and former.id == folder.id):
             continue
-        if previous is None or isinstance(folder, ProxyFolder):
+        if isinstance(folder, ProxyFolder) or not isinstance(former, Folder):
             changed.extend(_proxies_below(folder))
         else:
-            _compare(previous, folder, changed, removed)
+            _compare(former, folder, changed, removed)
 
 
 def _proxies_below(folder: Folder) -> Iterator[ProxyFolder]:

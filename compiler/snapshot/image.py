@@ -1,6 +1,7 @@
 """The serving image: what the server process reads, so that it never opens Git nor parses what people wrote."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -62,14 +63,14 @@ class ImageReader:
                 if self._load(file.read()):
                     self._hold(file)
                     closing.pop_all()
-                return self.generation
+                return self._segments.hand_out()
             file.seek(self._offset)
             self._read_on(file.read())
-        return self.generation
+        return self._segments.hand_out()
 
     def _read_on(self, content: bytes) -> None:
         try:
-            read = _apply(self._segments, content, 0, self._records)
+            read = _apply(self._segments.apply, content, 0, self._records)
         except ImageDamaged:
             self._hold(None)  # the next look reads all of whatever stands there then
             raise
@@ -82,7 +83,7 @@ class ImageReader:
         if len(content) < len(HEADER):
             return False
         segments = Segments(self.generation)
-        read = _apply(segments, content, len(HEADER), 0)
+        read = _apply(segments.apply, content, len(HEADER), 0)
         if segments.generation is None:
             return False
         segments.forget_known()
@@ -120,6 +121,11 @@ class ImageWriter:
             self._continue(path.read_bytes())
 
     @property
+    def last(self) -> ServedGeneration | None:
+        """What a reader finds, but for its proxies; None where that is nothing whole."""
+        return self._last
+
+    @property
     def wants_compaction(self) -> bool:
         """More than half of the file is likely garbage."""
         return self._tree is not None and self._end > 2 * self._size_when_whole + _SMALL
@@ -144,10 +150,10 @@ class ImageWriter:
         """Goes on behind the last finished generation of an image that another process wrote."""
         if not content.startswith(HEADER):
             return
-        segments = Segments()
-        read = _apply(segments, content, len(HEADER), 0, self._places)
-        self._last = segments.generation
-        if self._last is not None:
+        places = Places()
+        read = _apply(places.note, content, len(HEADER), 0)
+        if places.last is not None:
+            self._places, self._last = places, places.last
             self._end, self._records, self._whole, self._size_when_whole = read.end, read.records, False, read.end
 
     def _write_whole(self, wanted: ServedGeneration, tree: GenerationTree) -> None:
@@ -188,10 +194,10 @@ class ImageWriter:
         """Against the last tree; after a restart, against the digests that the image holds."""
         if self._tree is not None:
             return tree.changes_since(self._tree)
-        held = dict(self._last.proxies) if self._last else {}
+        held, self._places.held = self._places.held, {}
         folders = {str(folder.snapshot.node): folder for folder in tree.proxies()}
         changed = (folder for name, folder in folders.items() if name not in held or held[name].digest != folder.digest)
-        return TreeChanges(tuple(changed), tuple(held[name].node for name in held.keys() - folders.keys()))
+        return TreeChanges(tuple(changed), tuple(one.node for name, one in held.items() if name not in folders))
 
 
 def rebuild_image(store: SnapshotStore, path: Path) -> ImageWriter:
@@ -201,7 +207,8 @@ def rebuild_image(store: SnapshotStore, path: Path) -> ImageWriter:
     with storing(f"remove {path}"):
         path.unlink(missing_ok=True)
     writer = ImageWriter(path)
-    writer.append(restore_generation(store.repository, store.published), store.published.number)
+    restored = restore_generation(store.repository, store.published)
+    writer.append(restored.generation, store.published.number, restored.files)
     return writer
 
 
@@ -212,7 +219,7 @@ class _Read(NamedTuple):
     records: int
 
 
-def _apply(segments: Segments, content: bytes, start: int, number: int, places: Places | None = None) -> _Read:
+def _apply(take_over: Callable[[Record], None], content: bytes, start: int, number: int) -> _Read:
     """Takes over every finished generation; records behind the last one are left for the next time."""
     pending: list[Record] = []
     end, records = start, 0
@@ -220,9 +227,7 @@ def _apply(segments: Segments, content: bytes, start: int, number: int, places: 
         pending.append(decode(found.payload))
         if isinstance(pending[-1], GenerationRecord):
             for record in pending:
-                segments.apply(record)
-                if places:
-                    places.note(record, segments)
+                take_over(record)
             end, records = found.end, records + len(pending)
             pending.clear()
     return _Read(end, records)

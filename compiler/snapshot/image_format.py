@@ -1,8 +1,9 @@
 """The records of the serving image: resources and files once each, then a generation that refers to them by place."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -10,7 +11,7 @@ from compiler.envoy.resources import ResourceType
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.digest import Blob, Folder, GenerationTree, ProxyFolder, TreeChanges, parse_secrets
 from compiler.snapshot.records import ImageDamaged
-from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
+from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource, Touched
 from compiler.snapshot.snapshot import NodeId, SecretName
 
 __all__ = ["HEADER", "Places", "Segments", "decode", "encode"]
@@ -70,24 +71,51 @@ def decode(payload: bytes) -> Record:
         raise ImageDamaged(f"a record cannot be understood: {error}") from error
 
 
+class Holding(NamedTuple):
+    """What a proxy holds in the last generation of an image."""
+
+    node: NodeId
+    digest: str
+
+
 class Places:
-    """What an image holds already, for the writer."""
+    """What an image holds already, for the writer; `held` and `last` are what another process wrote."""
 
     def __init__(self) -> None:
+        self.held: dict[str, Holding] = {}
+        self.last: ServedGeneration | None = None
         self._resources: dict[tuple[str, str, str], int] = {}
         self._files: set[bytes] = set()
         self._count = 0
+        self._unplaced: dict[int, tuple[str, str]] = {}
 
-    def note(self, record: Record, segments: "Segments") -> None:
-        """After reading an image that another process wrote."""
+    def note(self, record: Record) -> None:
+        """Of an image that another process wrote; no body is looked at. Raises `ImageDamaged` as a reader does."""
         match record:
             case ResourceRecord():
+                named = ((name, version) for name, version, _ in record.resources)
+                self._unplaced.update(enumerate(named, self._count))
                 self._count += len(record.resources)
             case FileRecord():
-                self._files.add(record.blob)
-                for place in record.resources:
-                    name, resource = segments.resources[place]
-                    self._resources[record.kind, name, resource.version] = place
+                self._note_file(record)
+            case GenerationRecord():
+                self._note_generation(record)
+
+    def _note_file(self, record: FileRecord) -> None:
+        self._files.add(record.blob)
+        if record.resources and max(record.resources) >= self._count:
+            raise ImageDamaged(f"a record refers to resource {max(record.resources)}, which is not in the image")
+        for place in record.resources:
+            if named := self._unplaced.pop(place, None):
+                self._resources[record.kind, *named] = place
+
+    def _note_generation(self, record: GenerationRecord) -> None:
+        for removed in record.removed:
+            self.held.pop(removed, None)
+        for entry in record.changed:
+            node = NodeId(*entry.node)
+            self.held[str(node)] = Holding(node, entry.digest)
+        self.last = ServedGeneration(record.number, record.commit, record.digest)
 
     def records(self, number: int, commit: str | None, tree: GenerationTree, changes: TreeChanges) -> Iterator[Record]:
         """What must be appended for this generation, in order."""
@@ -132,6 +160,8 @@ class Segments:
         self._secrets: dict[bytes, tuple[SecretName, ...]] = {}
         self._known_proxies = known.proxies if known else {}
         self._known_bodies = _bodies(known) if known else {}
+        self._touched: set[str] = set()
+        self._handed_out: tuple[int, str] | None = None
 
     def apply(self, record: Record) -> None:
         """Raises `ImageDamaged` for a reference to what is not there."""
@@ -159,13 +189,25 @@ class Segments:
             resources = dict(self.resources[place] for place in record.resources)
             self._files[record.blob] = (_TYPE_URLS[record.kind], resources)
 
+    def hand_out(self) -> ServedGeneration | None:
+        """The newest generation, with the nodes that were touched since the one that was handed out before it."""
+        if self.generation is not None and self._touched:
+            since, nodes = self._handed_out, frozenset(self._touched)
+            self.generation = replace(self.generation, touched=Touched(since, nodes) if since else None)
+            self._touched.clear()
+        if self.generation is not None:
+            self._handed_out = self.generation.number, self.generation.digest
+        return self.generation
+
     def _advance(self, record: GenerationRecord) -> ServedGeneration:
         proxies = dict(self.generation.proxies) if self.generation else {}
+        self._touched.update(record.removed)
         for removed in record.removed:
             proxies.pop(removed, None)
         for entry in record.changed:
             proxy = self._proxy(entry)
             proxies[str(proxy.node)] = proxy
+            self._touched.add(str(proxy.node))
         return ServedGeneration(record.number, record.commit, record.digest, proxies)
 
     def _proxy(self, entry: ProxyEntry) -> ServedProxy:

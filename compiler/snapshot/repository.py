@@ -13,7 +13,7 @@ from typing import IO, Final, NamedTuple, cast
 
 from compiler.snapshot.digest import object_id
 from compiler.snapshot.failures import StoreDamaged, StoreError, storing
-from compiler.snapshot.objects import sync_folder, write_durably
+from compiler.snapshot.objects import read_sound_pack, sync_folder, write_durably
 
 __all__ = ["BareRepository", "StoredFile", "StoredObject", "is_object_id"]
 
@@ -152,10 +152,10 @@ class BareRepository:
         """Ids of all objects below these; raises `StoreDamaged` where a folder is missing."""
         return tuple(self.git("rev-list", "--objects", "--no-object-names", *arguments).decode().split())
 
-    def list_missing(self, ids: Iterable[str]) -> tuple[str, ...]:
-        """Which of these have no readable header."""
-        listing = self.git("cat-file", "--batch-check", standard_input="\n".join(ids).encode() + b"\n").decode()
-        return tuple(line.split(" ")[0] for line in listing.splitlines() if line.endswith(" missing"))
+    def list_doubtful(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Which of these are in no pack that has the very bytes that were written: they must be read to be trusted."""
+        sound = {one for index in self.objects.glob("pack/*.idx") for one in read_sound_pack(index)}
+        return tuple(one for one in ids if bytes.fromhex(one) not in sound)
 
     def list_files(self, tree: str) -> tuple[StoredFile, ...]:
         listing = self.git("ls-tree", "-r", "-z", "--full-tree", tree).decode()

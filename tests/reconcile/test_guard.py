@@ -1,14 +1,18 @@
 """What is held as an accidental wipe, and what is not."""
 
+from functools import cache
+
 import pytest
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.envoy.resources import ResourceType
-from compiler.reconcile.guard import Census, judge_removal, take_census
+from compiler.reconcile import guard
+from compiler.reconcile.guard import Census, CensusTaker, judge_removal
 from compiler.snapshot.canonical import Rendered, render
-from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
+from compiler.snapshot.digest import GenerationTree
+from compiler.snapshot.snapshot import NodeId, Snapshot
 
 KINDS = ("mesh", "proxy", "listener", "endpoint", "meshtimeout", "dataplane")
 CENSUSES = st.dictionaries(st.sampled_from(KINDS), st.integers(min_value=0, max_value=60))
@@ -58,14 +62,43 @@ def test_a_trailer_stands_on_a_line_of_its_own_and_minds_no_case() -> None:
 
 
 def test_the_census_counts_proxies_listeners_meshes_and_endpoints() -> None:
-    load = ClusterLoadAssignment(cluster_name="web")
-    for port in (1, 2, 3):
-        load.endpoints.add().lb_endpoints.add().endpoint.address.socket_address.port_value = port
-    shared = {ResourceType.ENDPOINT: {"web": render(ResourceType.ENDPOINT, "web", load)}}
-    snapshots = {f"{mesh}.a": _snapshot(mesh, shared) for mesh in ("one", "two")}
-    census = take_census(Generation(None, "", "", snapshots), ["Mesh", "Mesh", "MeshTimeout"])
+    files = GenerationTree.build(_snapshot(mesh, "a", _load(3)) for mesh in ("one", "two"))
+    census = CensusTaker().take(files, ["Mesh", "Mesh", "MeshTimeout"])
     assert census == {"proxy": 2, "listener": 0, "endpoint": 6, "mesh": 2, "meshtimeout": 1}
 
 
-def _snapshot(mesh: str, resources: dict[ResourceType, dict[str, Rendered]]) -> Snapshot:
-    return Snapshot(NodeId(mesh, "", "a", "a"), resources)
+@given(st.lists(st.dictionaries(st.tuples(st.sampled_from("mn"), st.sampled_from("abc")), st.integers(1, 4))))
+def test_after_any_changes_the_census_is_that_of_the_tree_alone(trees: list[dict[tuple[str, str], int]]) -> None:
+    taker, files = CensusTaker(), GenerationTree()
+    for tree in trees:
+        files = files.holding({str(place): _snapshot(*place, _load(count)) for place, count in tree.items()})
+        assert taker.take(files) == CensusTaker().take(files)
+        assert taker.take(files)["endpoint"] == sum(tree.values())
+
+
+def test_what_did_not_change_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def count(load: Rendered) -> int:
+        counted.append(load.version)
+        return 1
+
+    monkeypatch.setattr(guard, "_count_endpoints", count)
+    files = GenerationTree.build(_snapshot("m", f"p{n}", _load(1 + n % 2)) for n in range(100))
+    taker = CensusTaker()
+    taker.take(files)
+    assert len(counted) == 2
+    census = taker.take(files.with_changes([_snapshot("m", "p7", _load(3))], ()))
+    assert (len(counted), census["endpoint"]) == (3, 100)
+
+
+@cache
+def _load(endpoints: int) -> Rendered:
+    load = ClusterLoadAssignment(cluster_name="web")
+    for port in range(1, endpoints + 1):
+        load.endpoints.add().lb_endpoints.add().endpoint.address.socket_address.port_value = port
+    return render(ResourceType.ENDPOINT, "web", load)
+
+
+def _snapshot(mesh: str, proxy: str, load: Rendered) -> Snapshot:
+    return Snapshot(NodeId(mesh, "", "a", proxy), {ResourceType.ENDPOINT: {"web": load}})

@@ -18,6 +18,7 @@ from compiler.reconcile.ports import Published, SourceError, Tip
 from compiler.reconcile.reconcile import Reconciler
 from compiler.reconcile.report import Report
 from compiler.resources.resource_set import ResourceSet
+from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.failures import NotTheWriter, StoreFull
 from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
 from compiler.source.tree import SourceTree
@@ -68,7 +69,9 @@ class Compiler:
         snapshots = {f"default.{name}": Snapshot(NodeId("default", "", name, name), {}) for name in self.proxies}
         digest = ",".join(self.proxies)
         generation = None if self.findings else Generation(tree.commit, tree.tree, digest, snapshots)
-        return Checked(SimpleNamespace(generation=generation, resources=ResourceSet()), self.findings)
+        files = GenerationTree.build(snapshots.values())
+        compiled = SimpleNamespace(generation=generation, resources=ResourceSet(), files=files, counters={"proxies": 2})
+        return Checked(compiled, self.findings)
 
 
 @dataclass
@@ -83,13 +86,13 @@ class Shelf:
     def recover(self) -> Published | None:
         return None
 
-    def publish(self, generation: Generation, tip: Tip) -> Published:
+    def publish(self, generation: Generation, _: GenerationTree, tip: Tip) -> Published:
         if self.failing:
             raise self.failing
         self.published.append(Published(len(self.published) + 1, tip.commit, generation.digest))
         return self.published[-1]
 
-    def serve(self, published: Published, _: Generation) -> None:
+    def serve(self, published: Published, _: Generation, __: GenerationTree) -> None:
         self.served.append(published)
 
     def census(self) -> Mapping[str, int] | None:

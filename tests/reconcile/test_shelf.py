@@ -27,7 +27,7 @@ def shelf(tmp_path: Path) -> DataShelf:
 
 def test_what_was_published_is_what_the_server_reads(shelf: DataShelf, tmp_path: Path) -> None:
     published = _publish(shelf, "a")
-    assert published == Published(1, TIP.commit, _generation("a").digest)
+    assert published == Published(1, TIP.commit, _generation("a")[1].digest)
     served = ImageReader(tmp_path / "data" / "serving.image").latest()
     assert served is not None
     assert (served.number, served.commit, served.digest) == (1, TIP.commit, published.digest)
@@ -35,7 +35,7 @@ def test_what_was_published_is_what_the_server_reads(shelf: DataShelf, tmp_path:
 
 def test_a_crash_between_store_and_image_is_made_good_at_the_next_start(shelf: DataShelf, tmp_path: Path) -> None:
     _publish(shelf, "a")
-    published = shelf.publish(_generation("b"), TIP)
+    published = shelf.publish(*_generation("b"), TIP)
     assert shelf.recover() == published
     served = ImageReader(tmp_path / "data" / "serving.image").latest()
     assert served is not None
@@ -59,7 +59,7 @@ def test_a_folder_that_is_not_there_yet_is_asked_again(tmp_path: Path) -> None:
     (tmp_path / "data" / "snapshots.git").write_text("in the way")
     shelf = DataShelf(tmp_path / "data", lock, "/mesh")
     with pytest.raises(StoreError):
-        shelf.publish(_generation("a"), TIP)
+        shelf.publish(*_generation("a"), TIP)
     (tmp_path / "data" / "snapshots.git").unlink()
     assert _publish(shelf, "a").number == 1
 
@@ -72,13 +72,14 @@ def test_credentials_of_the_repository_are_not_published(shelf: DataShelf, tmp_p
 
 
 def _publish(shelf: DataShelf, cluster: str) -> Published:
-    generation = _generation(cluster)
-    published = shelf.publish(generation, TIP)
-    shelf.serve(published, generation)
+    generation, files = _generation(cluster)
+    published = shelf.publish(generation, files, TIP)
+    shelf.serve(published, generation, files)
     return published
 
 
-def _generation(cluster: str) -> Generation:
+def _generation(cluster: str) -> tuple[Generation, GenerationTree]:
     held = {ResourceType.CLUSTER: {cluster: render(ResourceType.CLUSTER, cluster, Cluster(name=cluster))}}
     snapshot = Snapshot(NodeId("default", "", "web", "web"), held)
-    return Generation(TIP.commit, TIP.tree, GenerationTree.build([snapshot]).digest, {"default.web": snapshot})
+    files = GenerationTree.build([snapshot])
+    return Generation(TIP.commit, TIP.tree, files.digest, {"default.web": snapshot}), files

@@ -44,9 +44,10 @@ class ToyCompiler:
                     TRAPS[proxy]()
                 else:
                     snapshots[f"default.{proxy}"] = _snapshot(proxy, clusters)
-        digest = GenerationTree.build(snapshots.values()).digest
-        generation = None if findings else Generation(tree.commit, tree.tree, digest, snapshots)
-        compiled = SimpleNamespace(generation=generation, resources=ResourceSet())
+        files = GenerationTree.build(snapshots.values())
+        generation = None if findings else Generation(tree.commit, tree.tree, files.digest, snapshots)
+        counters = {"toys": len(snapshots)}
+        compiled = SimpleNamespace(generation=generation, resources=ResourceSet(), files=files, counters=counters)
         return Checked(cast("Compiled", compiled), tuple(findings))
 
 

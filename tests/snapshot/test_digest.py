@@ -116,7 +116,7 @@ def test_proxies_with_equal_files_share_the_blobs() -> None:
 def test_what_is_not_held_any_more_is_not_remembered() -> None:
     tree = GenerationTree.build([snapshot("w", "p", {"one": 1})])
     tree = tree.with_changes([snapshot("w", "p", {"one": 2})], ())
-    assert len(tree._files._by_versions) == len(tree._files._by_identity) == 2
+    assert len(tree._files._by_resources) == 2
 
 
 def test_the_same_snapshots_leave_the_tree_as_it_is() -> None:

@@ -5,7 +5,9 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +42,7 @@ def _kill_at_random(data: Path, first: int, chance: random.Random) -> int:
     assert published in (last, last + 1)
     if store.published:
         wanted = generation({"w/p": {"one": published}, "w/q": {"two": 2}})
-        assert restore_generation(store.repository, store.published) == wanted
+        assert restore_generation(store.repository, store.published).generation == wanted
         assert_sound(data)
     lock.release()
     return published + 1
@@ -199,12 +201,44 @@ def test_previous_stands_in_for_a_damaged_generation_and_the_next_publish_heals(
     assert reopened.published
     assert reopened.published.seconds == 1001
     first = generation({"w/p": {"one": 1}, "w/q": {}}, f"{1:040x}")
-    assert restore_generation(reopened.repository, reopened.published) == first
+    assert restore_generation(reopened.repository, reopened.published).generation == first
     publish_seconds(reopened, 2)
     assert reopened.fallback is None
     healed = SnapshotStore.open(tmp_path, lock)
     assert (healed.fallback, healed.published) == (None, reopened.published)
     assert reopened.read_snapshot("published", NODE) == snapshot("w", "p", {"one": 2})
+
+
+def test_a_pack_is_trusted_unread_only_where_it_and_its_index_are_what_was_written(tmp_path: Path) -> None:
+    store, _ = writing_store(tmp_path)
+    publish_seconds(store, 1)
+    ids = store.repository.list_objects("published")
+    assert store.repository.list_doubtful(ids) == ()
+    pack = _pack_of(tmp_path, "published")
+    for name, place in ((pack, -30), (pack, 14), (pack.with_suffix(".idx"), 1040)):
+        content = name.read_bytes()
+        name.chmod(0o600)
+        name.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert store.repository.list_doubtful(ids) == ids
+        name.write_bytes(content)
+
+
+def test_a_loose_object_is_read_before_it_is_trusted(tmp_path: Path) -> None:
+    store, lock = writing_store(tmp_path)
+    publish_seconds(store, 1)
+    pack = _pack_of(tmp_path, "published")
+    content = pack.read_bytes()
+    for name in (pack, pack.with_suffix(".idx")):
+        name.unlink()
+    subprocess.run(["git", "unpack-objects", "-q"], cwd=tmp_path / "snapshots.git", input=content, check=True)
+    assert SnapshotStore.open(tmp_path, lock).published == store.published
+    blob = git(tmp_path, "rev-parse", f"published:{NODE}/clusters.json").strip()
+    loose = tmp_path / "snapshots.git/objects" / blob[:2] / blob[2:]
+    loose.chmod(0o600)
+    loose.write_bytes(zlib.compress(b"blob 3\0{}\n"))
+    reopened = SnapshotStore.open(tmp_path, lock)
+    assert reopened.published is None
+    assert reopened.fallback
 
 
 def test_a_generation_number_is_not_used_twice(tmp_path: Path) -> None:

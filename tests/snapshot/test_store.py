@@ -14,7 +14,16 @@ from compiler.snapshot.lock import acquire_lock
 from compiler.snapshot.publication import SourceCommit
 from compiler.snapshot.restore import restore_generation
 from compiler.snapshot.store import SnapshotStore
-from tests.snapshot.generations import assert_sound, generation, git, publish_seconds, snapshot, source, writing_store
+from tests.snapshot.generations import (
+    assert_sound,
+    generation,
+    git,
+    of_snapshots,
+    publish_seconds,
+    snapshot,
+    source,
+    writing_store,
+)
 
 NODE = "meshes/mesh/east/w/p"
 
@@ -110,6 +119,24 @@ def test_an_edit_stores_what_it_touches_and_no_more(tmp_path: Path) -> None:
         assert int(_counts(tmp_path)["in-pack"]) - before == 8
 
 
+def test_replicas_that_differ_in_a_value_cost_little_more_than_their_names(tmp_path: Path) -> None:
+    store, _ = writing_store(tmp_path)
+    shared = {f"c{n}": n + 1 for n in range(50)}
+    store.publish(generation({f"w/p{n}": {**shared, "c7": 100 + n} for n in range(200)}), source=source(), now=1)
+    assert_sound(tmp_path)
+    (pack,) = (tmp_path / "snapshots.git/objects/pack").glob("*.pack")
+    assert pack.stat().st_size < 200 * 200
+    assert store.read_snapshot("published", "meshes/mesh/east/w/p9") == snapshot("w", "p9", {**shared, "c7": 109})
+
+
+def test_a_tree_that_is_handed_over_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _ = writing_store(tmp_path)
+    tree = GenerationTree.build([snapshot("w", f"p{n}", {"one": n + 1}) for n in range(3)])
+    made = of_snapshots([folder.snapshot for folder in tree.proxies()])
+    monkeypatch.setattr(GenerationTree, "proxies", None)
+    assert store.publish(made, source=source(), now=1, tree=tree).digest == tree.digest
+
+
 def _counts(data: Path) -> dict[str, str]:
     return dict(line.split(": ") for line in git(data, "count-objects", "-v").splitlines())
 
@@ -171,7 +198,7 @@ def test_what_is_read_back_is_what_was_published(tmp_path: Path) -> None:
     store, _ = writing_store(tmp_path)
     made = generation({"w/p": {"one": 1, "two": 2}, "w/q": {"one": 1, "two": 2}, "v/r": {}})
     published = store.publish(made, source=source(), now=1)
-    restored = restore_generation(store.repository, published)
+    restored = restore_generation(store.repository, published).generation
     assert restored == made
     first, second = (restored.snapshots[f"mesh.{name}"].resources[ResourceType.CLUSTER] for name in ("p", "q"))
     assert first is second
