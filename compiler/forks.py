@@ -26,7 +26,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], processes: int) -> Iterator[R]:
+def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], *, processes: int) -> Iterator[R]:
     """What `work` makes of each share of the items, as many shares as processes; answers of children are pickled."""
     shares = [items[first::processes] for first in range(processes)]
     gc.freeze()  # a child that collects would copy all of our memory

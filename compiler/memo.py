@@ -75,6 +75,7 @@ class Memo:
     _loose: set[_Node] = field(default_factory=set)
     _stale: dict[object, set[Hashable]] = field(default_factory=dict)
     """By table the keys that went stale and were not asked for since."""
+    _named: dict[str, object] = field(default_factory=dict)
 
     def write(self, table: Input[K, W], key: K, value: W) -> bool:
         """Set an input; True if it differs from what was there."""
@@ -120,8 +121,7 @@ class Memo:
 
     def adopt(self, query: Query[K, W], key: K, value: W, sources: Iterable[tuple[str, Hashable]]) -> None:
         """Remember what another process computed from the same values; where it read what is not here, do not."""
-        tables = {cast("Input[Any, Any]", table).name: nodes for table, nodes in self._tables.items()}
-        found = [tables.get(name, {}).get(key) for name, key in sources]
+        found = [self._find(name, key) for name, key in sources]
         known = {node: None for node in found if node is not None and not node.stale}
         if len(known) != len(found):
             return
@@ -156,6 +156,13 @@ class Memo:
     def size(self) -> int:
         """How many values are remembered."""
         return sum(len(nodes) for nodes in self._tables.values())
+
+    def _find(self, name: str, key: Hashable) -> _Node | None:
+        table = self._named.get(name)
+        if table is None:
+            self._named.update((cast("Input[Any, Any]", one).name, one) for one in self._tables)
+            table = self._named.get(name)
+        return self._tables[table].get(key) if table is not None else None
 
     def _node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
         try:

@@ -7,11 +7,12 @@ nothing is the same code with an empty memo.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from compiler.diagnostics import Checked, Diagnostic, Severity, set_severities, sort_diagnostics
 from compiler.envoy.policy import HOOKS
-from compiler.forks import usable_cores
+from compiler.forks import map_shares, usable_cores
 from compiler.memo import Memo
 from compiler.mesh.checks import DANGLING_REF, FINDINGS, SELECTS_NOTHING, check_resource
 from compiler.mesh.graph import is_proxy, load
@@ -69,7 +70,7 @@ class Compiler:
     _nodes: Nodes = field(default_factory=Nodes)
 
     def __post_init__(self) -> None:
-        self._reading = Reading(self.schemas)
+        self._reading = Reading(self.schemas, partial(map_shares, processes=self.processes))
 
     def compile(self, tree: SourceTree, *, thorough: bool = False) -> Checked[Compiled]:
         """A generation with warnings, or the errors that stand in its way.

@@ -16,7 +16,7 @@ def double(share: Sequence[int]) -> list[int]:
 
 
 def collect(work: object, processes: int) -> list[int]:
-    return sorted(one for share in map_shares(work, range(20), processes) for one in share)  # type: ignore[arg-type]
+    return sorted(one for share in map_shares(work, range(20), processes=processes) for one in share)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 30])
@@ -25,7 +25,7 @@ def test_every_item_is_worked_on_once(processes: int) -> None:
 
 
 def test_the_others_work_in_processes_of_their_own() -> None:
-    processes = {one for share in map_shares(lambda _: [os.getpid()], range(9), 3) for one in share}
+    processes = {one for share in map_shares(lambda _: [os.getpid()], range(9), processes=3) for one in share}
     assert len(processes) == 3
     assert PARENT in processes
 
@@ -47,7 +47,7 @@ def test_the_share_of_a_child_whose_answer_is_cut_off_is_done_here() -> None:
     def answer(share: Sequence[int]) -> list[object]:
         return [b"x" * 100_000, Endless()] if os.getpid() != PARENT else list(share)
 
-    assert [one for share in map_shares(answer, [1, 2], 2) for one in share] == [1, 2]
+    assert [one for share in map_shares(answer, [1, 2], processes=2) for one in share] == [1, 2]
 
 
 def test_what_fails_in_a_child_fails_here() -> None:

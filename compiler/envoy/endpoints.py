@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.core.v3.base_pb2 import Metadata
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
-from compiler.envoy.common import socket_address, struct
+from compiler.envoy.common import struct
 from compiler.mesh.proxy import Endpoint
 from compiler.resources.model import SERVICE
+
+Tags = tuple[tuple[str, str], ...]
 
 _METADATA: Final = ("envoy.lb", "envoy.transport_socket_match")
 
@@ -25,7 +28,12 @@ def load_assignment(cluster: str, endpoints: Sequence[Endpoint], preferred_zone:
 
 
 def _locality(zone: str, members: Iterable[Endpoint], preferred_zone: str | None) -> LocalityLbEndpoints:
-    locality = LocalityLbEndpoints(lb_endpoints=[_endpoint(member) for member in members])
+    metadata: dict[Tags, Metadata] = {}
+    locality = LocalityLbEndpoints()
+    for member in members:
+        if member.tags not in metadata:
+            metadata[member.tags] = _metadata(member.tags)
+        _add_endpoint(locality, member, metadata[member.tags])
     if zone:
         locality.locality.zone = zone
     if preferred_zone is not None and zone != preferred_zone:
@@ -33,11 +41,19 @@ def _locality(zone: str, members: Iterable[Endpoint], preferred_zone: str | None
     return locality
 
 
-def _endpoint(member: Endpoint) -> LbEndpoint:
-    endpoint = LbEndpoint()
-    endpoint.endpoint.address.CopyFrom(socket_address(member.address, member.port))
+def _add_endpoint(locality: LocalityLbEndpoints, member: Endpoint, metadata: Metadata) -> None:
+    endpoint = locality.lb_endpoints.add()
+    address = endpoint.endpoint.address.socket_address
+    address.address, address.port_value = member.address, member.port
     endpoint.load_balancing_weight.value = 1
-    tags = [(key, value) for key, value in member.tags if key != SERVICE]
-    for key in _METADATA if tags else ():
-        endpoint.metadata.filter_metadata[key].CopyFrom(struct(tags))
-    return endpoint
+    if metadata.filter_metadata:
+        endpoint.metadata.CopyFrom(metadata)
+
+
+def _metadata(tags: Tags) -> Metadata:
+    """Replicas have the same."""
+    metadata = Metadata()
+    kept = [(key, value) for key, value in tags if key != SERVICE]
+    for key in _METADATA if kept else ():
+        metadata.filter_metadata[key].CopyFrom(struct(kept))
+    return metadata

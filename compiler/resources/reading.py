@@ -1,9 +1,10 @@
 """Trees to resources, in proportion to the files in which a tree differs from the one before it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Final
 
 from compiler.diagnostics import Checked, Diagnostic, sort_diagnostics
 from compiler.resources.definitions import Definitions
@@ -16,9 +17,17 @@ from compiler.resources.schema import Schemas
 from compiler.resources.settings import Settings
 from compiler.source.blobs import BlobCache
 from compiler.source.document import Passage
-from compiler.source.parse import Parsed, name_file, parse_source
+from compiler.source.parse import name_file, parse_source
 from compiler.source.places import Places
 from compiler.source.tree import SETTINGS_FILE, SourceFile, SourceTree, differing_files
+
+MANY: Final = 1000
+"""Files of which it is worth the copies between processes to read them on every core (docs/decisions/0014)."""
+
+Known = tuple[str, "Meaning"]
+Work = Callable[[Sequence[SourceFile]], list[Known]]
+Share = Callable[[Work, Sequence[SourceFile]], Iterable[list[Known]]]
+"""Has the files worked on in shares."""
 
 _NOTHING = SourceTree((), "", None, lambda _: b"")
 
@@ -76,10 +85,11 @@ class Reading:
 
     `blobs` remembers what a blob means, for files that move and commits that are taken back. `changed` are the
     resources that may mean something else, or stand somewhere else, since whoever acts on it cleared it last.
-    `computed` counts the documents that were parsed and the verdicts that were made.
+    `computed` counts the documents that were parsed and the verdicts that were made; `share` is given many files.
     """
 
     schemas: Schemas
+    share: Share = lambda work, files: [work(files)]
     blobs: BlobCache[Meaning] = field(default_factory=BlobCache)
     changed: dict[ResourceKey, None] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
@@ -90,7 +100,8 @@ class Reading:
     def read(self, tree: SourceTree, settings: Settings) -> Checked[ResourceSet]:
         """The resources of a tree; where a file cannot be read, which is raised, nothing was changed."""
         gone, come = self._compare(tree, settings)
-        pages = [self._meaning(tree, file).under(file.path, file.blob) for file in come]
+        meanings = self._read_ahead(tree, come) if len(come) >= MANY else {}
+        pages = [self._meaning(tree, file, meanings).under(file.path, file.blob) for file in come]
         self.changed |= dict.fromkeys(self._pages.update(gone, pages))
         self._tree, self._selection = tree, (settings.paths, settings.ignore)
         return self._pages.collect()
@@ -104,16 +115,26 @@ class Reading:
         gone = [path for path, blob in known.items() if path not in wanted or wanted[path].blob != blob]
         return gone, [file for path, file in wanted.items() if known.get(path) != file.blob]
 
-    def _meaning(self, tree: SourceTree, file: SourceFile) -> Meaning:
+    def _read_ahead(self, tree: SourceTree, files: Sequence[SourceFile]) -> Mapping[str, Meaning]:
+        """By blob."""
+        once = {file.blob: file for file in files}
+
+        def work(share: Sequence[SourceFile]) -> list[Known]:
+            return [(file.blob, self._judge(tree, file)) for file in share]
+
+        return {blob: meaning for share in self.share(work, tuple(once.values())) for blob, meaning in share}
+
+    def _meaning(self, tree: SourceTree, file: SourceFile, ahead: Mapping[str, Meaning]) -> Meaning:
         found = self.blobs.find(file.blob)
         if found is None:
-            found = self._judge(parse_source(tree, file))
+            found = ahead.get(file.blob) or self._judge(tree, file)
+            self.computed["documents parsed"] += len(found.verdicts)
+            self.computed["verdicts computed"] += len(found.verdicts)
             self.blobs.keep(file.blob, file.size, found)
         return found
 
-    def _judge(self, parsed: Parsed) -> Meaning:
-        self.computed["documents parsed"] += len(parsed.documents)
-        self.computed["verdicts computed"] += len(parsed.documents)
+    def _judge(self, tree: SourceTree, file: SourceFile) -> Meaning:
+        parsed = parse_source(tree, file)
         verdicts = tuple((index, judge(value, self.schemas)) for index, value in parsed.documents)
         return Meaning(verdicts, parsed.diagnostics, parsed.places)
 

@@ -1,52 +1,57 @@
-"""Parts computed ahead on every core, where there are so many that the copies between processes are worth it."""
+"""What many proxies want, computed ahead on every core, where it is worth the copies between processes."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from compiler.forks import map_shares
-from compiler.memo import Memo
-from compiler.mesh.resolve import PROXY
+from compiler.memo import Memo, Query
 from compiler.mesh.services import ENDPOINTS
-from compiler.mesh.shape import REPLICA
+from compiler.mesh.shape import REPLICA, Replica
 from compiler.resources.model import ResourceKey
-from compiler.snapshot.parts import ASSIGNMENT, Part, PartKey, list_parts
-from compiler.snapshot.take import calls_of, list_assignments
+from compiler.snapshot.parts import ASSIGNMENT
+from compiler.snapshot.take import LISTED, calls_of, list_assignments
 
 ENOUGH: Final = 4000
-"""Parts below which one process is as fast; measured, see docs/decisions/0014."""
+"""Below which one process is as fast; measured, see docs/decisions/0014."""
+
+Asked = tuple[Query[Any, Any], Hashable]
 
 
 class Computed(NamedTuple):
-    """A part by its number, and what it was computed from."""
+    """A value by the number of what was asked, and what it was computed from."""
 
     number: int
-    part: Part
+    value: object
     sources: tuple[tuple[str, Hashable], ...]
 
 
-def compute_ahead(memo: Memo, proxies: Iterable[ResourceKey], processes: int) -> None:
-    """Every part that these proxies want and that is not remembered; afterwards asking for it costs nothing."""
-    if processes < 2:
+def compute_ahead(memo: Memo, proxies: Sequence[ResourceKey], processes: int) -> None:
+    """What these proxies want and is not remembered; afterwards asking for it costs nothing."""
+    if processes < 2 or len(proxies) < 2:
         return
-    wanted = [part for part in dict.fromkeys(_list_wanted(memo, proxies)) if memo.lacks(*part)]
+    replicas = [replica for key in proxies if (replica := memo.ask(REPLICA, key)) is not None]
+    _compute(memo, _list_parts(memo, replicas), processes)
+
+
+def _compute(memo: Memo, asked: Iterable[Asked], processes: int) -> None:
+    wanted = [one for one in dict.fromkeys(asked) if memo.lacks(*one)]
     if len(wanted) < ENOUGH:
         return
 
     def compute(numbers: Sequence[int]) -> list[Computed]:
         return [Computed(one, memo.ask(*wanted[one]), memo.sources(*wanted[one])) for one in numbers]
 
-    for found in map_shares(compute, range(len(wanted)), processes):
+    for found in map_shares(compute, range(len(wanted)), processes=processes):
         for one in found:
             query, key = wanted[one.number]
             if memo.lacks(query, key):
-                memo.adopt(query, key, one.part, one.sources)
+                memo.adopt(query, key, one.value, one.sources)
 
 
-def _list_wanted(memo: Memo, proxies: Iterable[ResourceKey]) -> Iterator[PartKey]:
-    """What the parts lean on is resolved on the way: children answer with parts, and remember nothing else."""
-    replicas = [replica for key in proxies if (replica := memo.ask(REPLICA, key)) is not None]
+def _list_parts(memo: Memo, replicas: Iterable[Replica]) -> Iterator[Asked]:
+    """What parts lean on is resolved on the way: children answer with what was asked, and remember nothing else."""
     for shape in dict.fromkeys(replica.shape for replica in replicas):
-        yield from list_parts(memo.ask(PROXY, shape))
+        yield from memo.ask(LISTED, shape)
     for calls in dict.fromkeys(calls_of(memo, replica) for replica in replicas):
         for assignment in list_assignments(calls):
             memo.ask(ENDPOINTS, assignment.port)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
+from compiler.forks import map_shares
 from compiler.snapshot.delta import make_delta
 from compiler.snapshot.digest import Folder, ProxyFolder, object_id
 
@@ -25,6 +26,8 @@ _TOO_SHORT: Final = 100
 """Content of which compression takes nothing off, but 20 µs."""
 _SHORT: Final = 1000
 """Content for which zlib's usual window costs more to set up than all the rest."""
+MANY: Final = 5000
+"""Objects of which it is worth the copies between processes to pack them on every core (docs/decisions/0014)."""
 _PACK_KINDS: Final = {"commit": 1, "tree": 2, "blob": 3}
 _DELTA_BY_OFFSET: Final = 6
 _LARGE_OFFSET: Final = 1 << 31
@@ -50,10 +53,24 @@ class GitObject(NamedTuple):
 
 
 class _Whole(NamedTuple):
-    """An object that others may be deltas against, and where it stands in the pack."""
+    """An object that others may be deltas against, and its place among the entries."""
 
     pieces: Sequence[bytes]
-    offset: int
+    place: int
+
+
+class _Entry(NamedTuple):
+    """An object as a pack has it; `base` is the place, among the entries, of the one that it is a delta against."""
+
+    id: bytes
+    header: bytes
+    compressed: bytes
+    base: int | None = None
+
+    def written(self, offset: int, offsets: Sequence[int]) -> bytes:
+        """What stands at this offset, those of the entries before it being known."""
+        distance = b"" if self.base is None else _distance(offset - offsets[self.base])
+        return self.header + distance + self.compressed
 
 
 class _Packed(NamedTuple):
@@ -100,12 +117,12 @@ class _Walk:
                 self.found[entry.id] = GitObject("blob", entry.id, entry, (path[0], name))
 
 
-def write_pack(folder: Path, objects: Sequence[GitObject]) -> None:
+def write_pack(folder: Path, objects: Sequence[GitObject], processes: int = 1) -> None:
     """All are durable when this returns. After an error none of them counts: a later attempt writes all anew."""
     pack, index = folder / f"tmp_pack_{os.getpid()}", folder / f"tmp_idx_{os.getpid()}"
     try:
         with write_durably(pack, 0o400) as pack_file, write_durably(index, 0o400) as index_file:
-            packed, checksum = _pack_into(pack_file, objects)
+            packed, checksum = _pack_into(pack_file, objects, processes)
             index_file.write(_pack_index(packed, checksum))
         pack.replace(folder / f"pack-{checksum.hex()}.pack")
         index.replace(folder / f"pack-{checksum.hex()}.idx")
@@ -157,33 +174,49 @@ def write_durably(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
         raise
 
 
-def _pack_into(file: BinaryIO, objects: Sequence[GitObject]) -> tuple[list[_Packed], bytes]:
+def _pack_into(file: BinaryIO, objects: Sequence[GitObject], processes: int) -> tuple[list[_Packed], bytes]:
+    """Where there are many, on every core: alike ones stay together."""
     header = struct.pack(">4sII", b"PACK", 2, len(objects))
     file.write(header)
     running = hashlib.sha1(header, usedforsecurity=False)
-    offset, packed = len(header), []
-    bases: dict[tuple[str, str], _Whole] = {}
-    for one in objects:
-        entry = _entry(one, offset, bases)
-        file.write(entry)
-        running.update(entry)
-        packed.append(_Packed(one.id, zlib.crc32(entry), offset))
-        offset += len(entry)
+    packed: list[_Packed] = []
+    end = len(header)
+    groups = _group(objects)
+    for share in map_shares(_entries, groups, processes=processes if len(objects) >= MANY else 1):
+        offsets: list[int] = []
+        for entry in share:
+            written = entry.written(end, offsets)
+            file.write(written)
+            running.update(written)
+            packed.append(_Packed(entry.id, zlib.crc32(written), end))
+            offsets.append(end)
+            end += len(written)
     file.write(running.digest())
     return packed, running.digest()
 
 
-def _entry(one: GitObject, offset: int, bases: dict[tuple[str, str], _Whole]) -> bytes:
-    """A delta against the last whole one of those alike, else whole."""
-    pieces = one.source.pieces
-    if one.alike is not None:
-        base = bases.get(one.alike)
-        delta = make_delta(base.pieces, pieces) if base else None
-        if base and delta:
-            return _entry_header(_DELTA_BY_OFFSET, len(delta)) + _distance(offset - base.offset) + _compress(delta)
-        bases[one.alike] = _Whole(pieces, offset)
-    content = b"".join(pieces)
-    return _entry_header(_PACK_KINDS[one.kind], len(content)) + _compress(content)
+def _group(objects: Sequence[GitObject]) -> list[list[GitObject]]:
+    """Those that are tried as deltas against each other."""
+    groups: dict[tuple[str, str] | bytes, list[GitObject]] = {}
+    for one in objects:
+        groups.setdefault(one.alike or one.id, []).append(one)
+    return list(groups.values())
+
+
+def _entries(groups: Sequence[Sequence[GitObject]]) -> list[_Entry]:
+    entries: list[_Entry] = []
+    for group in groups:
+        base: _Whole | None = None
+        for one in group:
+            pieces = one.source.pieces
+            delta = make_delta(base.pieces, pieces) if base else None
+            if base and delta:
+                header = _entry_header(_DELTA_BY_OFFSET, len(delta))
+                entries.append(_Entry(one.id, header, _compress(delta), base.place))
+                continue
+            base, content = _Whole(pieces, len(entries)), b"".join(pieces)
+            entries.append(_Entry(one.id, _entry_header(_PACK_KINDS[one.kind], len(content)), _compress(content)))
+    return entries
 
 
 def _compress(content: bytes) -> bytes:

@@ -156,10 +156,10 @@ def _own_part(kind: ResourceType, message: Message, origins: Iterable[Origin]) -
     name, causes = name_of(message), tuple(dict.fromkeys(origins))
     if not has_holes(message):
         return _part(iter([(kind, message)]), causes)
-    whole = without_holes(message)
+    whole, reading = without_holes(message), read(message)
     problems = tuple(_refused(kind, name, whole, causes, read(whole)))
-    links = {Reference(kind, name): links_of(kind, name, message)}
-    return Part((), links, causes, problems, (make_template(kind, name, message),))
+    links = {Reference(kind, name): links_of(kind, name, message, reading)}
+    return Part((), links, causes, problems, (make_template(kind, name, message, reading),))
 
 
 def _refused(

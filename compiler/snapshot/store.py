@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from compiler.forks import usable_cores
 from compiler.snapshot.digest import Folder, GenerationTree, manifest_blob, write_digest
 from compiler.snapshot.failures import NotTheWriter, StoreDamaged, StoreError, storing
 from compiler.snapshot.lock import Lock
@@ -162,7 +163,8 @@ class SnapshotStore:
         message = write_message(number, tree.digest, source)
         parents = [bytes.fromhex(before.commit)] if before else []
         commit = commit_object(root.id, parents, author=_AUTHOR, seconds=seconds, message=message)
-        write_pack(self.repository.objects / "pack", [*new_objects(self._held, root, self._known), commit])
+        objects = [*new_objects(self._held, root, self._known), commit]
+        write_pack(self.repository.objects / "pack", objects, usable_cores())
         self._move_refs(commit.id.hex(), before, same=same)
         published = parse_commit(commit.id.hex(), b"".join(commit.source.pieces))
         self.published, self._tree, self._held, self.fallback = published, tree, root, None

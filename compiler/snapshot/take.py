@@ -17,7 +17,7 @@ from compiler.mesh.shape import REPLICA, Replica, Shape, fill
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
-from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, Problem, list_parts
+from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, PartKey, Problem, list_parts
 from compiler.snapshot.references import Links, Reference, check_links
 from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
 from compiler.snapshot.template import Template
@@ -76,7 +76,7 @@ class Taken(NamedTuple):
 
 def _common(memo: Memo, shape: Shape) -> Common:
     proxy = memo.ask(PROXY, shape)
-    parts = tuple(memo.ask(*part) for part in list_parts(proxy))
+    parts = tuple(memo.ask(*part) for part in memo.ask(LISTED, shape))
     problems = tuple(problem for part in parts for problem in part.problems)
     return Common(
         mesh=proxy.mesh,
@@ -171,7 +171,7 @@ def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
 def causes_of(memo: Memo, key: ResourceKey, kind: ResourceType, name: str) -> tuple[Origin, ...]:
     """The policies behind a resource of a proxy, the most telling first; none where only the Dataplane is."""
     replica = memo.ask(REPLICA, key)
-    listed = list_parts(memo.ask(PROXY, replica.shape)) if replica is not None else ()
+    listed = memo.ask(LISTED, replica.shape) if replica is not None else ()
     parts = (memo.ask(*part) for part in listed)
     return next((part.causes for part in parts if Reference(kind, name) in part.links), ())
 
@@ -198,6 +198,9 @@ TEMPLATES: Final[Query[Shape, tuple[Template, ...]]] = Query(
     "templates", lambda memo, shape: memo.ask(COMMON, shape).templates
 )
 FILLED: Final[Query[Placed, tuple[Rendered, ...]]] = Query("filled", _filled)
+LISTED: Final[Query[Shape, tuple[PartKey, ...]]] = Query(
+    "listed", lambda memo, shape: tuple(list_parts(memo.ask(PROXY, shape)))
+)
 ASSIGNMENTS: Final[Query[Shape, tuple[tuple[str, Port], ...]]] = Query("assignments", _assignments)
 OWN: Final[Query[Placed, Resources]] = Query("own resources", _own)
 CALLED: Final[Query[Calls, Called]] = Query("called", _called)

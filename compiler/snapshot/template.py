@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.shape import has_hole, hole_place, stand_in
 from compiler.snapshot.canonical import Rendered, assemble, render
+from compiler.snapshot.findings import Reading
 
 _HOLE_IN_JSON: Final = re.compile(rb'"\\u0000[46]([0-9]+)\\u0000"')
 
@@ -42,9 +43,9 @@ def has_holes(message: Message) -> bool:
     return any(has_hole(socket.address) for socket in _sockets(message))
 
 
-def make_template(kind: ResourceType, name: str, message: Message) -> Template:
-    """From a message with holes."""
-    pieces = _HOLE_IN_JSON.split(render(kind, name, message).json)
+def make_template(kind: ResourceType, name: str, message: Message, reading: Reading | None = None) -> Template:
+    """From a message with holes; `reading` is what `read` gives for it, where the caller has it."""
+    pieces = _HOLE_IN_JSON.split(render(kind, name, message, reading).json)
     return Template(kind, name, tuple(pieces[::2]), tuple(int(place) for place in pieces[1::2]), message)
 
 

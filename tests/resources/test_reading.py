@@ -88,7 +88,7 @@ def test_a_blob_is_parsed_once_wherever_its_files_are_and_when_it_comes_back() -
 
 
 def test_what_no_file_says_any_more_is_forgotten_within_a_bound() -> None:
-    reading = Reading(schemas(), BlobCache(max_bytes=3000))
+    reading = Reading(schemas(), blobs=BlobCache(max_bytes=3000))
     for number in range(9):
         read_all(reading, {"a.yaml": MESH, "b.yaml": DATAPLANE.format(f"d{number}")})
     assert reading.computed["documents parsed"] == 10
