@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -38,8 +38,8 @@ class CensusTaker:
         self._totals: Counter[str] = Counter()
         self._endpoints: dict[str, int] = {}
 
-    def take(self, files: GenerationTree, kinds: Iterable[str] = ()) -> Census:
-        """`kinds` names the kind of each source document, once for each."""
+    def take(self, files: GenerationTree, kinds: Mapping[str, int]) -> Census:
+        """`kinds` says how many resources there are of each type."""
         changes = files.changes_since(self._files)
         for node in changes.removed:
             self._totals.subtract(self._counted.pop(node, {}))
@@ -48,7 +48,7 @@ class CensusTaker:
             counts = self._counted[snapshot.node] = self._count(snapshot)
             self._totals.update(counts)
         self._files = files
-        documents = {kind.lower(): count for kind, count in Counter(kinds).items()}
+        documents = {kind.lower(): count for kind, count in kinds.items()}
         meshes = len(files.meshes.entries)
         return {**documents, **dict.fromkeys(_BY_SHARE, 0), **self._totals, "mesh": meshes}
 

@@ -153,7 +153,7 @@ class Reconciler:
         except StoreError as error:
             return _not_published(attempt, error)
         compiled = _known(attempt.compiled)
-        after = self._census.take(compiled.files, (key.type for key in compiled.resources.resources))
+        after = self._census.take(compiled.files, compiled.resources.kinds)
         counted = replace(attempt, census=after)
         if before is None:
             return _proceed(counted)

@@ -63,7 +63,7 @@ def test_a_trailer_stands_on_a_line_of_its_own_and_minds_no_case() -> None:
 
 def test_the_census_counts_proxies_listeners_meshes_and_endpoints() -> None:
     files = GenerationTree.build(_snapshot(mesh, "a", _load(3)) for mesh in ("one", "two"))
-    census = CensusTaker().take(files, ["Mesh", "Mesh", "MeshTimeout"])
+    census = CensusTaker().take(files, {"Mesh": 2, "MeshTimeout": 1})
     assert census == {"proxy": 2, "listener": 0, "endpoint": 6, "mesh": 2, "meshtimeout": 1}
 
 
@@ -72,8 +72,8 @@ def test_after_any_changes_the_census_is_that_of_the_tree_alone(trees: list[dict
     taker, files = CensusTaker(), GenerationTree()
     for tree in trees:
         files = files.holding({str(place): _snapshot(*place, _load(count)) for place, count in tree.items()})
-        assert taker.take(files) == CensusTaker().take(files)
-        assert taker.take(files)["endpoint"] == sum(tree.values())
+        assert taker.take(files, {}) == CensusTaker().take(files, {})
+        assert taker.take(files, {})["endpoint"] == sum(tree.values())
 
 
 def test_what_did_not_change_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +86,9 @@ def test_what_did_not_change_is_not_counted_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(guard, "_count_endpoints", count)
     files = GenerationTree.build(_snapshot("m", f"p{n}", _load(1 + n % 2)) for n in range(100))
     taker = CensusTaker()
-    taker.take(files)
+    taker.take(files, {})
     assert len(counted) == 2
-    census = taker.take(files.with_changes([_snapshot("m", "p7", _load(3))], ()))
+    census = taker.take(files.with_changes([_snapshot("m", "p7", _load(3))], ()), {})
     assert (len(counted), census["endpoint"]) == (3, 100)
 
 
