@@ -93,9 +93,11 @@ def sort_items(items: Iterable[Item]) -> tuple[Item, ...]:
     lexicographically smaller overrides; where Kuma leaves a tie (one display name twice) the resource's own name
     decides.
     """
-    ordered = sorted(items, key=_position)
-    ordered.sort(key=_names, reverse=True)
-    ordered.sort(key=_rank)
+    ordered = list(items)
+    if len(ordered) > 1:
+        ordered.sort(key=_position)
+        ordered.sort(key=_names, reverse=True)
+        ordered.sort(key=_rank)
     return tuple(ordered)
 
 

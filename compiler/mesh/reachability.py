@@ -6,7 +6,7 @@ that name them, brought up to date before proxies are resolved, so that a new pe
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from compiler.memo import Input, Memo, Query
@@ -65,8 +65,19 @@ def _reachable(memo: Memo, asked: tuple[str, tuple[Uris, ...]]) -> Keys:
     return frozenset(service for service in found if _is_callable(memo, service, (uris, *identities)))
 
 
-def _is_callable(memo: Memo, service: ResourceKey, identities: Iterable[Uris]) -> bool:
+def _is_callable(memo: Memo, service: ResourceKey, identities: Sequence[Uris]) -> bool:
+    """The first identity shows all URIs of the caller."""
+    if not memo.ask(ADMITTED, service).isdisjoint(identities[0]):
+        return True
     return any(admits(permitted, uris) for permitted in memo.ask(ADMISSIONS, service) for uris in identities)
+
+
+def _admitted(memo: Memo, service: ResourceKey) -> Uris:
+    """URIs each of which is enough: a hub's permission is not searched again for each of its callers."""
+    open_to_some = (one for one in memo.ask(ADMISSIONS, service) if all(entry.action != DENY for entry in one.entries))
+    callers = (entry.principal for permitted in open_to_some for entry in permitted.entries)
+    alone = (caller.present[0] for caller in callers if len(caller.present) == 1 and not caller.absent)
+    return frozenset(match.value for match in alone if not match.prefix)
 
 
 def _callers(memo: Memo, service: ResourceKey) -> frozenset[str | None]:
@@ -100,7 +111,7 @@ def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
     members = {_inbound(memo, member) for member in memo.ask(MEMBERS, Port(service, ""))}
     found = {memo.ask(PERMISSION, (service.mesh, _permissions(memo, *one))) for one in members if one is not None}
     found.add(_widened(memo, service))
-    return tuple(sorted(found, key=repr))
+    return tuple(sorted(found, key=repr) if len(found) > 1 else found)
 
 
 def _inbound(memo: Memo, member: Member) -> tuple[Shape, str] | None:
@@ -143,5 +154,6 @@ def _graph_tags(memo: Memo, key: ResourceKey) -> Mapping[str, str]:
 
 REACHABLE: Final[Query[tuple[str, tuple[Uris, ...]], Keys]] = Query("reachable", _reachable)
 ADMISSIONS: Final[Query[ResourceKey, tuple[Permission, ...]]] = Query("admissions", _admissions)
+ADMITTED: Final[Query[ResourceKey, Uris]] = Query("admitted", _admitted)
 CALLERS: Final[Query[ResourceKey, frozenset[str | None]]] = Query("callers", _callers)
 """The keys under which a service belongs in `CALLABLE`."""
