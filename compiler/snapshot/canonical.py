@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from compiler.envoy.resources import ResourceType
 from compiler.snapshot.findings import Reading
 from compiler.snapshot.reading import read
 
-__all__ = ["Rendered", "assemble", "file_bytes", "pack", "parse", "render"]
+__all__ = ["Rendered", "assemble", "file_bytes", "pack", "parse", "put_together", "render"]
 
 _LAYOUT = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 _VERSION_LENGTH = 32
@@ -23,14 +23,21 @@ _VERSION_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One distinct resource: `member` for people and Git, `body` (a serialised Any) for the wire, one `version`."""
+    """One distinct resource: `member` for people and Git, `body` (a serialised Any) for the wire, one `version`.
+
+    Replicas share the `pieces` of what differs by an address only.
+    """
 
     type: ResourceType
     name: str
     version: str
-    member: bytes
-    """As it stands in a file, with its name before it."""
+    pieces: tuple[bytes, ...] = field(compare=False)
     body: bytes
+
+    @property
+    def member(self) -> bytes:
+        """As it stands in a file, with its name before it."""
+        return b"".join(self.pieces)
 
     @property
     def json(self) -> bytes:
@@ -50,9 +57,13 @@ def render(kind: ResourceType, name: str, message: Message, reading: Reading | N
 
 def assemble(kind: ResourceType, name: str, json: bytes, value: bytes) -> Rendered:
     """A resource from its two forms: canonical JSON, and the message as it was serialised."""
+    return put_together(kind, name, json, (_member_start(name) + json.replace(b"\n", b"\n  "),), value)
+
+
+def put_together(kind: ResourceType, name: str, json: bytes, pieces: tuple[bytes, ...], value: bytes) -> Rendered:
+    """As `assemble`, where somebody has the pieces of the member already."""
     version = hashlib.sha256(json).hexdigest()[:_VERSION_LENGTH]
-    member = _member_start(name) + json.replace(b"\n", b"\n  ")
-    return Rendered(kind, name, version, member, _packed(kind, value))
+    return Rendered(kind, name, version, pieces, _packed(kind, value))
 
 
 def _member_start(name: str) -> bytes:

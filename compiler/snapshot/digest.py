@@ -308,7 +308,7 @@ def _pieces(resources: Mapping[str, Rendered]) -> tuple[bytes, ...]:
         return (file_bytes(resources),)
     pieces = [b"{"]
     for name in sorted(resources):
-        pieces += (resources[name].member, b",")
+        pieces += (*resources[name].pieces, b",")
     return (*pieces[:-1], b"\n}\n")
 
 

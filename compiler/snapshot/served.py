@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from compiler.snapshot.snapshot import NodeId, SecretName
 
-__all__ = ["ServedGeneration", "ServedProxy", "ServedResource"]
+__all__ = ["ServedGeneration", "ServedProxy", "ServedResource", "Touched"]
 
 
 class ServedResource(NamedTuple):
@@ -26,6 +26,13 @@ class ServedProxy:
     secrets: tuple[SecretName, ...] = ()
 
 
+class Touched(NamedTuple):
+    """Where a generation may differ from an earlier one, which is named by its number and digest."""
+
+    since: tuple[int, str]
+    nodes: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class ServedGeneration:
     """All proxies by node id (`str(NodeId)`, what Envoy says in `node.id`)."""
@@ -34,3 +41,11 @@ class ServedGeneration:
     commit: str | None
     digest: str
     proxies: Mapping[str, ServedProxy] = field(default_factory=dict)
+    touched: Touched | None = field(default=None, compare=False, repr=False)
+
+    def list_differing(self, former: "ServedGeneration | None") -> tuple[str, ...]:
+        """Nodes that came, went or hold something else; all are looked at only where nobody noted the touched ones."""
+        before = former.proxies if former is not None else {}
+        noted = former is not None and self.touched is not None and self.touched.since == (former.number, former.digest)
+        nodes = sorted(self.touched.nodes) if noted and self.touched else {**before, **self.proxies}
+        return tuple(node for node in nodes if before.get(node) is not self.proxies.get(node))

@@ -11,31 +11,38 @@ from google.protobuf.message import Message
 
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.shape import has_hole, hole_place, stand_in
-from compiler.snapshot.canonical import Rendered, assemble, render
+from compiler.snapshot.canonical import Rendered, put_together, render
 from compiler.snapshot.findings import Reading
 
 _HOLE_IN_JSON: Final = re.compile(rb'"\\u0000[46]([0-9]+)\\u0000"')
 
 
 class Template(NamedTuple):
-    """`pieces` of JSON stand around holes, `places` say which of a replica's addresses goes into each."""
+    """Pieces of JSON, and of the member of a file, stand around holes; `places` say which address goes into each."""
 
     type: ResourceType
     name: str
-    pieces: tuple[bytes, ...]
+    json: tuple[bytes, ...]
+    member: tuple[bytes, ...]
     places: tuple[int, ...]
     message: Message
 
     def fill(self, addresses: Sequence[str]) -> Rendered:
-        """What `render` gives for the message with these addresses."""
+        """What `render` gives for the message with these addresses; the member's pieces are shared."""
         message = _copy(self.message)
         for socket in _sockets(message):
             if has_hole(socket.address):
                 socket.address = addresses[hole_place(socket.address)]
-        json = [self.pieces[0]]
-        for place, piece in zip(self.places, self.pieces[1:], strict=True):
-            json += (b'"', addresses[place].encode(), b'"', piece)
-        return assemble(self.type, self.name, b"".join(json), message.SerializeToString(deterministic=True))
+        written = [b'"%s"' % addresses[place].encode() for place in self.places]
+        json, member = b"".join(_between(self.json, written)), tuple(_between(self.member, written))
+        return put_together(self.type, self.name, json, member, message.SerializeToString(deterministic=True))
+
+
+def _between(pieces: Sequence[bytes], filling: Sequence[bytes]) -> Iterator[bytes]:
+    yield pieces[0]
+    for filled, piece in zip(filling, pieces[1:], strict=True):
+        yield filled
+        yield piece
 
 
 def has_holes(message: Message) -> bool:
@@ -45,8 +52,10 @@ def has_holes(message: Message) -> bool:
 
 def make_template(kind: ResourceType, name: str, message: Message, reading: Reading | None = None) -> Template:
     """From a message with holes; `reading` is what `read` gives for it, where the caller has it."""
-    pieces = _HOLE_IN_JSON.split(render(kind, name, message, reading).json)
-    return Template(kind, name, tuple(pieces[::2]), tuple(int(place) for place in pieces[1::2]), message)
+    rendered = render(kind, name, message, reading)
+    json, member = (_HOLE_IN_JSON.split(text) for text in (rendered.json, rendered.member))
+    places = tuple(int(place) for place in json[1::2])
+    return Template(kind, name, tuple(json[::2]), tuple(member[::2]), places, message)
 
 
 def without_holes(message: Message) -> Message:
