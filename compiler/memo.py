@@ -6,6 +6,7 @@ sources up to date and computes it anew only if one of them really changed. So i
 functions with remembered inputs, and the cost of an edit is the part of the graph between it and what it alters.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar, cast
@@ -25,10 +26,14 @@ class Input(Generic[K, V_co]):
 
 @dataclass(frozen=True, eq=False)
 class Query(Generic[K, V_co]):
-    """A pure function of its key and of what it reads through the memo."""
+    """A pure function of its key and of what it reads through the memo.
+
+    The last `recent` values that lost their last reader are kept for a while: an edit is often taken back.
+    """
 
     name: str
     function: Callable[["Memo", K], V_co]
+    recent: int = 0
 
 
 class CyclicQueryError(RuntimeError):
@@ -76,6 +81,8 @@ class Memo:
     _stale: dict[object, set[Hashable]] = field(default_factory=dict)
     """By table the keys that went stale and were not asked for since."""
     _named: dict[str, object] = field(default_factory=dict)
+    _recent: dict[object, OrderedDict[Hashable, _Node]] = field(default_factory=dict)
+    """By query those that nobody leans on any more, the longest forgotten first."""
 
     def write(self, table: Input[K, W], key: K, value: W) -> bool:
         """Set an input; True if it differs from what was there."""
@@ -147,10 +154,16 @@ class Memo:
             if node.dependents or (isinstance(node.table, Input) and node.value != node.table.default):
                 continue
             self._tables[node.table].pop(node.key, None)
+            if isinstance(node.table, Query) and node.table.recent and not node.stale:
+                self._remember(node.table, node)
             self._freshen(node)
             for source in node.sources:
                 source.let_go(node)
                 self._loose.add(source)
+
+    def count(self, name: str, number: int) -> None:
+        """Add to `computed` what is not a query's run."""
+        self.computed[name] = self.computed.get(name, 0) + number
 
     @property
     def size(self) -> int:
@@ -170,7 +183,30 @@ class Memo:
         except KeyError:
             return self._new_node(table, key)
 
+    def _remember(self, query: Query[Any, Any], node: _Node) -> None:
+        recent = self._recent.setdefault(query, OrderedDict())
+        recent[node.key] = node
+        if len(recent) > query.recent:
+            recent.popitem(last=False)
+
+    def _recall(self, query: Query[Any, Any], key: Hashable) -> _Node | None:
+        """What was forgotten, if all that it was computed from is here and as it was."""
+        recent = self._recent.get(query)
+        node = recent.pop(key, None) if recent is not None else None
+        if node is None or not all(self._is_as_it_was(source, node.verified_at) for source in node.sources):
+            return None
+        for source in node.sources:
+            source.lean(node)
+        return node
+
+    def _is_as_it_was(self, source: _Node, when: int) -> bool:
+        here = self._tables.get(source.table, {}).get(source.key) is source
+        return here and not source.stale and source.changed_at <= when
+
     def _new_node(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> _Node:
+        if isinstance(table, Query) and table.recent and (recalled := self._recall(table, key)) is not None:
+            self._tables[table][key] = recalled
+            return recalled
         node = self._tables.setdefault(table, {})[key] = _Node(table, key)
         if isinstance(table, Input):
             node.value, node.stale = table.default, False

@@ -115,3 +115,43 @@ def test_a_value_made_from_what_is_not_here_is_not_adopted() -> None:
     value, sources = elsewhere.ask(TOTAL, ("a",)), elsewhere.sources(TOTAL, ("a",))
     memo.adopt(TOTAL, ("a",), value, sources)
     assert memo.lacks(TOTAL, ("a",))
+
+
+RECENT: Query[str, int] = Query("recent", lambda memo, key: memo.read(NUMBER, key) * 10, recent=2)
+CHOSEN: Query[str, int] = Query("chosen", lambda memo, _: memo.ask(RECENT, str(memo.read(NUMBER, "which"))))
+
+
+def choose(memo: Memo, *which: int) -> list[int]:
+    found = []
+    for one in which:
+        memo.write(NUMBER, "which", one)
+        found.append(memo.ask(CHOSEN, ""))
+        memo.sweep()
+    return found
+
+
+def test_what_was_forgotten_lately_is_recalled() -> None:
+    memo = Memo()
+    for number in range(5):
+        memo.write(NUMBER, str(number), number + 1)
+    assert choose(memo, 0, 1, 0, 1) == [10, 20, 10, 20]
+    assert memo.computed["recent"] == 2
+    assert choose(memo, 2, 3, 4) == [30, 40, 50]
+    assert choose(memo, 0) == [10]
+    assert memo.computed["recent"] == 6
+
+
+def test_what_was_forgotten_is_not_recalled_when_what_it_was_made_from_changed() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "1", 1)
+    assert choose(memo, 1, 2) == [10, 0]
+    memo.write(NUMBER, "1", 5)
+    assert choose(memo, 1) == [50]
+
+
+def test_what_was_recalled_follows_edits() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "1", 1)
+    assert choose(memo, 1, 2, 1) == [10, 0, 10]
+    memo.write(NUMBER, "1", 7)
+    assert memo.ask(CHOSEN, "") == 70

@@ -1,27 +1,25 @@
 """What many proxies want, computed ahead on every core, where it is worth the copies between processes."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from compiler.forks import map_shares
-from compiler.memo import Memo, Query
+from compiler.memo import Memo
 from compiler.mesh.services import ENDPOINTS
 from compiler.mesh.shape import REPLICA, Replica
 from compiler.resources.model import ResourceKey
-from compiler.snapshot.parts import ASSIGNMENT
+from compiler.snapshot.parts import ASSIGNMENT, RENDERED, Part, PartKey
 from compiler.snapshot.take import LISTED, calls_of, list_assignments
 
 ENOUGH: Final = 4000
 """Below which one process is as fast; measured, see docs/decisions/0014."""
 
-Asked = tuple[Query[Any, Any], Hashable]
-
 
 class Computed(NamedTuple):
-    """A value by the number of what was asked, and what it was computed from."""
+    """A part by the number of what was asked, and what it was computed from."""
 
     number: int
-    value: object
+    part: Part
     sources: tuple[tuple[str, Hashable], ...]
 
 
@@ -33,7 +31,7 @@ def compute_ahead(memo: Memo, proxies: Sequence[ResourceKey], processes: int) ->
     _compute(memo, _list_parts(memo, replicas), processes)
 
 
-def _compute(memo: Memo, asked: Iterable[Asked], processes: int) -> None:
+def _compute(memo: Memo, asked: Iterable[PartKey], processes: int) -> None:
     wanted = [one for one in dict.fromkeys(asked) if memo.lacks(*one)]
     if len(wanted) < ENOUGH:
         return
@@ -45,10 +43,11 @@ def _compute(memo: Memo, asked: Iterable[Asked], processes: int) -> None:
         for one in found:
             query, key = wanted[one.number]
             if memo.lacks(query, key):
-                memo.adopt(query, key, one.value, one.sources)
+                memo.adopt(query, key, one.part, one.sources)
+                memo.count(RENDERED, len(one.part.rendered) + len(one.part.templates))
 
 
-def _list_parts(memo: Memo, replicas: Iterable[Replica]) -> Iterator[Asked]:
+def _list_parts(memo: Memo, replicas: Iterable[Replica]) -> Iterator[PartKey]:
     """What parts lean on is resolved on the way: children answer with what was asked, and remember nothing else."""
     for shape in dict.fromkeys(replica.shape for replica in replicas):
         yield from memo.ask(LISTED, shape)

@@ -41,6 +41,10 @@ ENVOY_REFUSES: Final = Code(
 )
 
 
+RENDERED: Final = "JSON rendered"
+"""The counter of resources of which JSON was made; those of replicas are counted by the query that fills them in."""
+
+
 class Problem(NamedTuple):
     """A mistake in a resource; the policies behind it, the most telling first."""
 
@@ -92,16 +96,16 @@ _NOWHERE: Final[Mapping[str, Any]] = {"workload_address": "", "workload_port": 0
 
 def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
     message = inbound_listener(inbound, memo.read(HOOKS, None))
-    return _own_part(ResourceType.LISTENER, message, _inbound_origins(inbound))
+    return _own_part(memo, ResourceType.LISTENER, message, _inbound_origins(inbound))
 
 
 def _inbound_cluster(memo: Memo, inbound: Inbound) -> Part:
     message = inbound_cluster(inbound, memo.read(HOOKS, None))
-    return _own_part(ResourceType.CLUSTER, message, _inbound_origins(inbound))
+    return _own_part(memo, ResourceType.CLUSTER, message, _inbound_origins(inbound))
 
 
 def _inbound_traffic(memo: Memo, inbound: Inbound) -> Part:
-    return _part(inbound_traffic(inbound, memo.read(HOOKS, None)), _inbound_origins(inbound))
+    return _part(memo, inbound_traffic(inbound, memo.read(HOOKS, None)), _inbound_origins(inbound))
 
 
 def _inbound_origins(inbound: Inbound) -> list[Origin]:
@@ -110,26 +114,27 @@ def _inbound_origins(inbound: Inbound) -> list[Origin]:
 
 def _outbound(memo: Memo, outbound: Outbound) -> Part:
     routes = [origin for route in outbound.routes for origin in (*route.origins, *_origins(route.confs))]
-    return _part(outbound_resources(outbound, memo.read(HOOKS, None)), [*routes, *_origins(outbound.confs)])
+    return _part(memo, outbound_resources(outbound, memo.read(HOOKS, None)), [*routes, *_origins(outbound.confs)])
 
 
 def _upstream(memo: Memo, upstream: Upstream) -> Part:
-    return _part(upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
+    return _part(memo, upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
 
 
 def _transparent(memo: Memo, transparent: Transparent) -> Part:
-    return _part(transparent_resources(transparent, memo.read(HOOKS, None)), _origins(transparent.confs))
+    return _part(memo, transparent_resources(transparent, memo.read(HOOKS, None)), _origins(transparent.confs))
 
 
 def _assignment(memo: Memo, wanted: Assignment) -> Part:
     endpoints = memo.ask(ENDPOINTS, wanted.port)
     message = load_assignment(wanted.cluster, endpoints, wanted.preferred_zone)
-    return _part(iter([(ResourceType.ENDPOINT, message)]), ())
+    return _part(memo, iter([(ResourceType.ENDPOINT, message)]), ())
 
 
-def _part(built: Built, origins: Iterable[Origin]) -> Part:
+def _part(memo: Memo, built: Built, origins: Iterable[Origin]) -> Part:
     causes = tuple(dict.fromkeys(origins))
     made = [_one(kind, message, causes) for kind, message in built]
+    memo.count(RENDERED, len(made))
     return Part(
         tuple(one.rendered for one in made),
         {Reference(one.rendered.type, one.rendered.name): one.links for one in made},
@@ -151,11 +156,12 @@ def _one(kind: ResourceType, message: Message, causes: tuple[Origin, ...]) -> _O
     return _One(render(kind, name, message, reading), links_of(kind, name, message, reading), problems)
 
 
-def _own_part(kind: ResourceType, message: Message, origins: Iterable[Origin]) -> Part:
+def _own_part(memo: Memo, kind: ResourceType, message: Message, origins: Iterable[Origin]) -> Part:
     """Of something that replicas have one each of, unless they all listen or connect at the same place."""
     name, causes = name_of(message), tuple(dict.fromkeys(origins))
     if not has_holes(message):
-        return _part(iter([(kind, message)]), causes)
+        return _part(memo, iter([(kind, message)]), causes)
+    memo.count(RENDERED, 1)
     whole, reading = without_holes(message), read(message)
     problems = tuple(_refused(kind, name, whole, causes, read(whole)))
     links = {Reference(kind, name): links_of(kind, name, message, reading)}
@@ -175,10 +181,13 @@ def _origins(confs: Confs) -> list[Origin]:
     return [applied.origins[-1] for applied in confs if applied.origins]
 
 
-INBOUND_LISTENER: Final[Query[Inbound, Part]] = Query("inbound listeners", _inbound_listener)
-INBOUND_CLUSTER: Final[Query[Inbound, Part]] = Query("inbound clusters", _inbound_cluster)
-INBOUND_TRAFFIC: Final[Query[Inbound, Part]] = Query("inbound traffic", _inbound_traffic)
-OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound)
-UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream)
+_RECENT: Final = 1000
+"""Some ten megabytes of each kind of part."""
+
+INBOUND_LISTENER: Final[Query[Inbound, Part]] = Query("inbound listeners", _inbound_listener, _RECENT)
+INBOUND_CLUSTER: Final[Query[Inbound, Part]] = Query("inbound clusters", _inbound_cluster, _RECENT)
+INBOUND_TRAFFIC: Final[Query[Inbound, Part]] = Query("inbound traffic", _inbound_traffic, _RECENT)
+OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound, _RECENT)
+UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream, _RECENT)
 ASSIGNMENT: Final[Query[Assignment, Part]] = Query("load assignments", _assignment)
-TRANSPARENT: Final[Query[Transparent, Part]] = Query("transparent resources", _transparent)
+TRANSPARENT: Final[Query[Transparent, Part]] = Query("transparent resources", _transparent, _RECENT)
