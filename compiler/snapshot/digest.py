@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from operator import is_
+from operator import is_, itemgetter
 from typing import Final, NamedTuple, cast
 from urllib.parse import unquote
 from weakref import WeakValueDictionary
@@ -87,9 +87,10 @@ class Blob:
 
 @dataclass(frozen=True, eq=False)
 class Folder:
-    """A Git tree."""
+    """A Git tree; `lines` are its entries as Git writes them, where they are known from the folder before it."""
 
     entries: "Mapping[str, Blob | Folder]"
+    lines: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @cached_property
     def id(self) -> bytes:
@@ -102,18 +103,23 @@ class Folder:
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
         """In one; asked for twice, for the id and when it is written, and a zone has a thousand entries."""
-        return (b"".join(_encode(self.entries)),)
+        return (b"".join(self.lines.values() or _encode(self.entries)),)
 
     @property
     def digest(self) -> str:
         return write_digest(self.id)
+
+    def differing(self, old: "Folder | None") -> "list[tuple[str, Blob | Folder]]":
+        """The entries that are not the very same ones in `old`, by name."""
+        before = old.entries.items() if old is not None else frozenset[tuple[str, Blob | Folder]]()
+        return sorted(self.entries.items() - before, key=itemgetter(0))
 
 
 @dataclass(frozen=True, eq=False)
 class ProxyFolder(Folder):
     """The folder of a proxy, with the snapshot that it was made from."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot = field(kw_only=True)
 
     @property
     def pieces(self) -> tuple[bytes, ...]:
@@ -229,16 +235,20 @@ class GenerationTree:
     def _edited(self, old: Folder | None, edits: _Edits) -> Folder | None:
         """None when nothing is left; the very same folder when nothing differs."""
         before = old.entries if old else {}
-        entries = dict(before)
+        entries, lines = dict(before), dict(old.lines if old else {})
         for name, edit in edits.items():
             entry = self._replaced(before.get(name), edit)
             if entry is None:
                 entries.pop(name, None)
+                lines.pop(name, None)
             else:
                 entries[name] = entry
+                lines[name] = _line(name, entry)
         if old and len(entries) == len(before) and all(entries.get(name) is before.get(name) for name in edits):
             return old
-        return Folder(_in_order(entries, before)) if entries else None
+        ordered = _in_order(entries, before)
+        in_order = lines if ordered is entries else {name: lines[name] for name in ordered}
+        return Folder(ordered, in_order) if entries else None
 
     def _replaced(self, old: Blob | Folder | None, edit: Snapshot | _Edits | None) -> Folder | None:
         folder = old if isinstance(old, Folder) else None
@@ -259,7 +269,7 @@ class GenerationTree:
         }
         if snapshot.secrets:
             entries[f"{ResourceType.SECRET.file}.json"] = self._files.of_secrets(snapshot.secrets)
-        return ProxyFolder(dict(sorted(entries.items())), snapshot)
+        return ProxyFolder(dict(sorted(entries.items())), snapshot=snapshot)
 
 
 _NOTHING: Final[Mapping[str, Rendered]] = {}
@@ -302,6 +312,10 @@ def _encode(entries: Mapping[str, Blob | Folder]) -> tuple[bytes, ...]:
     )
 
 
+def _line(name: str, entry: Blob | Folder) -> bytes:
+    return b"".join(_encode({name: entry}))
+
+
 def _pieces(resources: Mapping[str, Rendered]) -> tuple[bytes, ...]:
     """What `file_bytes` is joined from."""
     if not resources:
@@ -332,12 +346,11 @@ def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:
 
 def _compare(old: Folder, new: Folder, changed: list[ProxyFolder], removed: list[NodeId]) -> None:
     """Neither is the folder of a proxy, so that there are no files in them."""
-    for name, entry in old.entries.items():
-        if name not in new.entries and isinstance(entry, Folder):
-            removed.extend(proxy.snapshot.node for proxy in _proxies_below(entry))
-    for name, folder in new.entries.items():
+    for name in sorted(old.entries.keys() - new.entries.keys()):
+        removed.extend(proxy.snapshot.node for proxy in _proxies_below(cast("Folder", old.entries[name])))
+    for name, folder in new.differing(old):
         former = old.entries.get(name)
-        if former is folder or not isinstance(folder, Folder) or (former and former.id == folder.id):
+        if not isinstance(folder, Folder) or (former and former.id == folder.id):
             continue
         if isinstance(folder, ProxyFolder) or not isinstance(former, Folder):
             changed.extend(_proxies_below(folder))

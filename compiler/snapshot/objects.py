@@ -107,9 +107,9 @@ class _Walk:
             return
         before = old.entries if old else {}
         self.found[new.id] = GitObject("tree", new.id, new, (path[0], "") if isinstance(new, ProxyFolder) else None)
-        for name, entry in new.entries.items():
+        for name, entry in new.differing(old):
             previous = before.get(name)
-            if previous is entry or (previous and previous.id == entry.id) or entry.id in self._known:
+            if (previous and previous.id == entry.id) or entry.id in self._known:
                 continue
             if isinstance(entry, Folder):
                 self.collect(previous if isinstance(previous, Folder) else None, entry, (path[1], name))
