@@ -28,6 +28,9 @@ def usable_cores() -> int:
 
 def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], *, processes: int) -> Iterator[R]:
     """What `work` makes of each share of the items, as many shares as processes; answers of children are pickled."""
+    if processes < 2:
+        yield work(items)
+        return
     shares = [items[first::processes] for first in range(processes)]
     gc.freeze()  # a child that collects would copy all of our memory
     started = [_start(work, share) for share in shares[1:]]

@@ -12,7 +12,9 @@ from compiler.snapshot.parts import ASSIGNMENT, RENDERED, Part, PartKey
 from compiler.snapshot.take import LISTED, calls_of, list_assignments
 
 ENOUGH: Final = 4000
-"""Below which one process is as fast; measured, see docs/decisions/0014."""
+"""Parts below which one process is as fast; measured, see docs/decisions/0014."""
+MANY: Final = 500
+"""Proxies below which nobody need count their parts."""
 
 
 class Computed(NamedTuple):
@@ -25,7 +27,7 @@ class Computed(NamedTuple):
 
 def compute_ahead(memo: Memo, proxies: Sequence[ResourceKey], processes: int) -> None:
     """What these proxies want and is not remembered; afterwards asking for it costs nothing."""
-    if processes < 2 or len(proxies) < 2:
+    if processes < 2 or len(proxies) < MANY:
         return
     replicas = [replica for key in proxies if (replica := memo.ask(REPLICA, key)) is not None]
     _compute(memo, _list_parts(memo, replicas), processes)

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from operator import is_, itemgetter
 from typing import Final, NamedTuple, cast
@@ -275,7 +275,8 @@ class GenerationTree:
 _NOTHING: Final[Mapping[str, Rendered]] = {}
 
 
-def running_toolchain() -> dict[str, str]:
+@cache  # what is installed does not change under a running process
+def running_toolchain() -> Mapping[str, str]:
     """The versions that decide the bytes, as they are installed."""
     return {"meshwright": __version__} | {package: version(package) for package in _TOOLCHAIN}
 

@@ -13,6 +13,7 @@ FILES = {path.name: (path / "input" / "mesh.yaml").read_text() for path in SCENA
 @pytest.fixture(autouse=True)
 def _however_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "ENOUGH", 1)
+    monkeypatch.setattr(ahead, "MANY", 1)
 
 
 @pytest.mark.parametrize("scenario", FILES)
