@@ -1,6 +1,8 @@
 """Parts of a proxy: each is translated, rendered and checked once, however many proxies share it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace as with_fields
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
@@ -128,7 +130,16 @@ def _transparent(memo: Memo, transparent: Transparent) -> Part:
 def _assignment(memo: Memo, wanted: Assignment) -> Part:
     endpoints = memo.ask(ENDPOINTS, wanted.port)
     message = load_assignment(wanted.cluster, endpoints, wanted.preferred_zone)
-    return _part(memo, iter([(ResourceType.ENDPOINT, message)]), ())
+    part = _part(memo, iter([(ResourceType.ENDPOINT, message)]), ())
+    return part._replace(rendered=tuple(_in_localities(one) for one in part.rendered))
+
+
+def _in_localities(assignment: Rendered) -> Rendered:
+    """Zones prefer different endpoints and list the same ones: apart from each other, the lists are stored once."""
+    return with_fields(assignment, pieces=tuple(_BESIDE_LISTS.split(assignment.member)))
+
+
+_BESIDE_LISTS: Final = re.compile(rb'(?="(?:lbEndpoints|locality)": )')
 
 
 def _part(memo: Memo, built: Built, origins: Iterable[Origin]) -> Part:
