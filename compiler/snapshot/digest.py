@@ -256,22 +256,26 @@ class GenerationTree:
             return None
         if isinstance(edit, dict):
             return self._edited(folder, edit)
-        made = self._proxy_folder(edit)
+        made = self._proxy_folder(edit, folder if isinstance(folder, ProxyFolder) else None)
         return folder if folder and folder.id == made.id else made
 
-    def _proxy_folder(self, snapshot: Snapshot) -> ProxyFolder:
+    def _proxy_folder(self, snapshot: Snapshot, old: ProxyFolder | None) -> ProxyFolder:
+        """What is the very same in the snapshot before is the same file."""
         if snapshot.resources.get(ResourceType.SECRET):
             raise ValueError(f"{snapshot.node.path} holds secrets, of which a snapshot may know the names only")
-        entries = {
-            f"{kind.file}.json": self._files.of_resources(snapshot.resources.get(kind) or _NOTHING)
-            for kind in ResourceType
-            if kind is _ALWAYS or snapshot.resources.get(kind)
-        }
+        entries: dict[str, Blob | Folder] = {}
+        for kind, name in _FILES:
+            held = snapshot.resources.get(kind)
+            if held or kind is _ALWAYS:
+                same = old is not None and held is not None and old.snapshot.resources.get(kind) is held
+                entries[name] = old.entries[name] if old and same else self._files.of_resources(held or _NOTHING)
         if snapshot.secrets:
-            entries[f"{ResourceType.SECRET.file}.json"] = self._files.of_secrets(snapshot.secrets)
-        return ProxyFolder(dict(sorted(entries.items())), snapshot=snapshot)
+            entries[_SECRETS] = self._files.of_secrets(snapshot.secrets)
+        return ProxyFolder(entries, snapshot=snapshot)
 
 
+_SECRETS: Final = f"{ResourceType.SECRET.file}.json"
+_FILES: Final = sorted(((kind, f"{kind.file}.json") for kind in ResourceType), key=itemgetter(1))
 _NOTHING: Final[Mapping[str, Rendered]] = {}
 
 
