@@ -8,10 +8,12 @@ import gc
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 
+_PR_SET_PDEATHSIG: Final = 1
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,7 +35,8 @@ def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], *, processe
         return
     shares = [items[first::processes] for first in range(processes)]
     gc.freeze()  # a child that collects would copy all of our memory
-    started = [_start(work, share) for share in shares[1:]]
+    end_with = _find_end_with(os.getpid())
+    started = [_start(work, share, end_with) for share in shares[1:]]
     try:
         yield work(shares[0])
         for share, child in zip(shares[1:], started, strict=True):
@@ -43,7 +46,23 @@ def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], *, processe
         _end([child for child in started if child is not None])
 
 
-def _start(work: Callable[[Sequence[T]], R], share: Sequence[T]) -> _Child | None:
+def _find_end_with(parent: int) -> Callable[[], None]:
+    """A child of a process that is killed outright ends too: it holds open what others watch to see that end."""
+    if sys.platform != "linux":
+        return lambda: None
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+
+    def end_with() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+    return end_with
+
+
+def _start(work: Callable[[Sequence[T]], R], share: Sequence[T], end_with: Callable[[], None]) -> _Child | None:
     """None where there is no room for another process."""
     reading, writing = os.pipe()
     try:
@@ -53,6 +72,7 @@ def _start(work: Callable[[Sequence[T]], R], share: Sequence[T]) -> _Child | Non
         os.close(writing)
         return None
     if process == 0:
+        end_with()
         _answer(work, share, writing)
     os.close(writing)
     return _Child(process, os.fdopen(reading, "rb"))

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +86,27 @@ def test_without_room_for_another_process_the_work_is_done_here(monkeypatch: pyt
 
 def test_some_core_is_usable() -> None:
     assert usable_cores() >= 1
+
+
+ORPHAN = """
+import os, signal, sys, time
+from compiler.forks import map_shares
+
+def work(share):
+    if 1 in share:
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    else:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+list(map_shares(work, [0, 1], processes=2))
+"""
+
+
+def test_a_child_ends_with_a_parent_that_is_killed_outright() -> None:
+    run = subprocess.run([sys.executable, "-c", ORPHAN], capture_output=True, text=True, check=False, timeout=30)
+    assert run.returncode == -signal.SIGKILL
+    child = Path("/proc") / run.stdout.strip()
+    assert run.stdout.strip().isdecimal()
+    assert not child.exists() or "State:\tZ" in (child / "status").read_text()
