@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks.growth import LATENCY, UNITS, Fitted
+from benchmarks.fits import LATENCY, UNITS, Fitted
 from benchmarks.records import Record
 
 _GOAL: Final = 25.0

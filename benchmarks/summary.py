@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fits import fit_all
 from benchmarks.goals import judge
-from benchmarks.growth import fit_all
 from benchmarks.proportion import count_work
 from benchmarks.records import RESULTS, Record, read_newest
 from benchmarks.report import describe_goal

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.calibrate import Calibration
-from benchmarks.growth import SERIES, fit_all, fit_exponent, main
+from benchmarks.fits import SERIES, fit_all, fit_exponent
+from benchmarks.growth import main
 from benchmarks.measure import Measurement
 from benchmarks.records import read_newest
 from benchmarks.report import Result, keep
