@@ -12,18 +12,20 @@ def take_flight(state: TypeState, nonce: str) -> tuple[Flight, tuple[str, ...]] 
     flight = state.flights.pop(nonce, None)
     if flight is None:
         return None
-    touched = tuple(name for name in flight.names if state.last_touch.get(name) == nonce)
+    last = state.last_touch
+    touched = tuple([name for name in flight.names if last.get(name) == nonce])
     for name in touched:
-        del state.last_touch[name]
+        del last[name]
     return flight, touched
 
 
 def accept(state: TypeState, flight: Flight, touched: Iterable[str], memory: Remembered) -> None:
     state.marks_accepted = flight.marks
     state.batch = min(state.batch * 2, UNBOUNDED)
-    for name in touched:
-        memory.settle(state.type_url, name)
-        state.replaced.pop(name, None)
+    if state.replaced or state.type_url in memory.doubts:
+        for name in touched:
+            memory.settle(state.type_url, name)
+            state.replaced.pop(name, None)
     if state.type_url == SDS:
         memory.secrets.update({secret.name: secret for secret in flight.additions})
 

@@ -12,9 +12,19 @@ class ByteBudget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.used = 0
 
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self._waiting)
+
+    def take_at_once(self, size: int) -> bool:
+        """Whether it was there to take."""
+        if self._waiting or not self._fits(size):
+            return False
+        self.used += size
+        return True
+
     async def take(self, size: int) -> None:
-        if not self._waiting and self._fits(size):
-            self.used += size
+        if self.take_at_once(size):
             return
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, granted))

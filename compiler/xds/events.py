@@ -1,28 +1,29 @@
 """The events that a stream's state machine takes and the responses that it gives: plain values of both protocols."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from compiler.xds.served import Resource
 
 FRESH_MARK = "~"
 """Parts a content hash from what makes a repair's version string unlike the one that was refused."""
 
+_NO_CLAIMS: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class DeltaRequest:
+
+class DeltaRequest(NamedTuple):
     """`error` is None but for a NACK; `claims` are the initial resource versions of a type's first request."""
 
     type_url: str
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    claims: Mapping[str, str] = field(default_factory=dict)
+    claims: Mapping[str, str] = _NO_CLAIMS
     nonce: str = ""
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SotwRequest:
+class SotwRequest(NamedTuple):
     """`names` is the whole subscription each time; `version` the last that the client accepted."""
 
     type_url: str
@@ -35,8 +36,7 @@ class SotwRequest:
 Request = DeltaRequest | SotwRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """`resources` is what the message carries: for a state-of-the-world listener or cluster answer, all of them."""
 
     type_url: str

@@ -1,9 +1,11 @@
 """The wire form of responses, joined from bytes that were framed once, not built by protobuf for each stream."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 _LENGTH_DELIMITED = 2
 _CONTINUED = 0x80
+_ONE_BYTE = tuple(bytes((number,)) for number in range(_CONTINUED))
 
 # Field numbers of envoy.service.discovery.v3 (discovery.proto), in the order in which protobuf writes them.
 _RESPONSE_VERSION = 1
@@ -18,6 +20,8 @@ _RESOURCE_NAME = 3
 
 def encode_varint(number: int) -> bytes:
     """Seven bits a byte, the least significant first."""
+    if number < _CONTINUED:
+        return _ONE_BYTE[number]
     encoded = bytearray()
     while number >= _CONTINUED:
         encoded.append(number % _CONTINUED | _CONTINUED)
@@ -48,15 +52,16 @@ def join_response(
     version: str, resources: Iterable[bytes], type_url: str, nonce: str, removed: Iterable[str] = ()
 ) -> bytes:
     """A DiscoveryResponse or, with the same field numbers, a DeltaDiscoveryResponse."""
-    return b"".join(
-        (
-            frame_string(_RESPONSE_VERSION, version),
-            *resources,
-            frame_string(_RESPONSE_TYPE_URL, type_url),
-            frame_string(_RESPONSE_NONCE, nonce),
-            *(_open_field(_RESPONSE_REMOVED, len(name)) + name for name in (each.encode() for each in removed)),
-        )
-    )
+    parts = [frame_string(_RESPONSE_VERSION, version), *resources]
+    parts += (_frame_type(type_url), frame_string(_RESPONSE_NONCE, nonce))
+    parts += (_open_field(_RESPONSE_REMOVED, len(name)) + name for name in (each.encode() for each in removed))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _frame_type(type_url: str) -> bytes:
+    """Of each of the few types once."""
+    return frame_string(_RESPONSE_TYPE_URL, type_url)
 
 
 def _open_field(field: int, length: int) -> bytes:

@@ -5,14 +5,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds and bytes. A dead peer is noticed after `keepalive_time + keepalive_timeout`."""
+    """Seconds and bytes. A dead peer is noticed after `keepalive_time + keepalive_timeout`.
+
+    A write may last `write`, or `crowded_write` while others wait for their share of the bytes in flight; messages of
+    at most `small_bytes` have a share of their own. gRPC copies what it is handed, so it costs twice the bytes.
+    """
 
     first_request: float = 15.0
     write: float = 30.0
+    crowded_write: float = 2.0
     patience: float = 1.0
     secret_retry: float = 1.0
     audit_interval: float = 60.0
-    bytes_in_flight: int = 256 * 1024 * 1024
+    bytes_in_flight: int = 96 * 1024 * 1024
+    small_bytes: int = 128 * 1024
+    small_bytes_in_flight: int = 64 * 1024 * 1024
     message_bytes: int = 4 * 1024 * 1024
     metadata_bytes: int = 32 * 1024
     keepalive_time: float = 20.0

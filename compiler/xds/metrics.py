@@ -1,8 +1,19 @@
 """Prometheus metrics of the xDS server: seconds and bytes, by type, never by proxy."""
 
+from typing import NamedTuple
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class TypeCounters(NamedTuple):
+    """What is counted of one type; looked up by its labels once, not for each push."""
+
+    pushes: Counter
+    bytes: Counter
+    acks: Counter
+    nacks: Counter
 
 
 class Metrics:
@@ -30,6 +41,16 @@ class Metrics:
         self.audit = Counter(
             "meshwright_xds_audit_corrections", "Names whose debt the audit had to correct.", registry=registry
         )
+        self._by_type: dict[str, TypeCounters] = {}
+
+    def of(self, type_url: str) -> TypeCounters:
+        """Only for types that are served: what a client makes up must not become a label."""
+        counters = self._by_type.get(type_url)
+        if counters is None:
+            name = shorten_type(type_url)
+            labelled = (each.labels(name) for each in (self.pushes, self.bytes, self.acks, self.nacks))
+            counters = self._by_type[type_url] = TypeCounters(*labelled)
+        return counters
 
 
 def shorten_type(type_url: str) -> str:

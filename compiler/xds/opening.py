@@ -60,8 +60,7 @@ def recognise_claim(state: TypeState, memory: Remembered, config: ProxyConfig | 
     known = next((each for each in _list_known_sets(state, memory, config) if write_marks(each) == state.claim), None)
     state.greeting_due = state.whole and known is None
     state.foreign = bool(state.claim) and known is None
-    for resource in (known or {}).values():
-        state.hold(resource)
+    state.hold(*(known or {}).values())
     state.marks_accepted = state.marks
     doubts = memory.doubts.get(state.type_url, ())
     _recall_doubts(state, memory, dict.fromkeys(doubts, state.claim))
@@ -90,9 +89,11 @@ def _list_known_sets(
 def _find_claimed(
     state: TypeState, name: str, version: str, memory: Remembered, config: ProxyConfig | None
 ) -> Resource:
+    wanted = state.target.get(name)
+    if wanted is not None and wanted.version == version:
+        return wanted
     known = (each.of(state.type_url).get(name) for each in (config, memory.fallback, memory.previous) if each)
-    candidates = (state.target.get(name), *known)
-    return next((each for each in candidates if each and each.version == version), Resource(name, version, b""))
+    return next((each for each in known if each and each.version == version), Resource(name, version, b""))
 
 
 def _recall_doubts(state: TypeState, memory: Remembered, claims: Mapping[str, str | None]) -> None:

@@ -78,6 +78,8 @@ class Remembered:
     @property
     def record(self) -> UnrepairedNack | None:
         """What must be kept on disk; None when a restart may trust this node's claims."""
+        if not self.doubts and not self.refused and self.refused_digest is None:
+            return None
         doubts = [(url, name, token) for url, each in self.doubts.items() for name, token in each.items()]
         touched = tuple(sorted((url, name) for url, name, token in doubts if token == UNPROVABLE))
         if not touched and not self.refused and self.refused_digest is None:

@@ -1,9 +1,36 @@
 """A response is made and its flight noted: from here on the client is believed to hold what it was sent."""
 
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
+
 from compiler.xds.events import FRESH_MARK, Response
 from compiler.xds.opening import format_marks
 from compiler.xds.served import Resource
 from compiler.xds.type_state import Flight, TypeState
+
+_PORTION: Final = 128 * 1024
+"""Bytes of resources; one that is larger goes alone."""
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+_NOTHING_HELD: Final[Mapping[str, Resource]] = {}
+
+
+def take_portion(state: TypeState, names: Iterable[str]) -> tuple[Resource, ...]:
+    """What of these goes into one response: all, since messages cost more than what they carry.
+
+    Envoy applies a response of named resources until the first bad one. All of a refused response is in doubt and is
+    sent again, in halves until the bad one is alone; its size is bounded for the sake of clients that do not read.
+    """
+    taken: list[Resource] = []
+    size = 0
+    for name in islice(names, state.batch):
+        resource = state.target[name]
+        size += len(resource.body)
+        if taken and size > _PORTION:
+            break
+        taken.append(resource)
+    return tuple(taken)
 
 
 def launch(
@@ -19,12 +46,13 @@ def launch(
     additions = trial
     if full_state and state.whole:
         additions, removals = _cover_unsure(state, additions, removals)
-    names = (*(resource.name for resource in additions), *removals)
-    before = {name: state.held[name] for name in names if name in state.held}
-    repairs = frozenset(name for name in names if name in state.unsure)
-    _believe(state, additions, removals, nonce)
-    version = format_marks(state.marks) if full_state else digest
-    flight = Flight(nonce, digest, version, additions, removals, before, state.marks, trial, repairs)
+    names = (*[resource.name for resource in additions], *removals)
+    before = {name: state.held[name] for name in names if name in state.held} if state.held else _NOTHING_HELD
+    repairs = frozenset(state.unsure).intersection(names) if state.unsure else _NOTHING
+    _believe(state, additions, names, removals, nonce)
+    marks = state.marks if full_state else 0
+    version = format_marks(marks) if full_state else digest
+    flight = Flight(nonce, digest, version, additions, removals, before, marks, trial, repairs, names)
     state.flights[nonce] = flight
     return flight, _write(state, flight, full_state=full_state)
 
@@ -38,13 +66,13 @@ def resend_endpoints(endpoints: TypeState, clusters: Flight) -> None:
     endpoints.judge(again)
 
 
-def _believe(state: TypeState, additions: tuple[Resource, ...], removals: tuple[str, ...], nonce: str) -> None:
-    for resource in additions:
-        state.hold(resource)
+def _believe(
+    state: TypeState, additions: tuple[Resource, ...], names: tuple[str, ...], removals: tuple[str, ...], nonce: str
+) -> None:
+    state.hold(*additions)
     for name in removals:
         state.let_go(name)
         state.denied.pop(name, None)
-    names = [*(resource.name for resource in additions), *removals]
     state.last_touch.update(dict.fromkeys(names, nonce))
     state.greeting_due, state.sent = False, True
     state.judge(names)
@@ -62,7 +90,7 @@ def _cover_unsure(
 
 def _write(state: TypeState, flight: Flight, *, full_state: bool) -> Response:
     if not full_state:
-        additions = tuple(_refresh(each, flight) for each in flight.additions)
+        additions = tuple(_refresh(each, flight) for each in flight.additions) if flight.repairs else flight.additions
         return Response(state.type_url, flight.nonce, flight.version, additions, flight.removals)
     resources = tuple(state.held[name] for name in sorted(state.held)) if state.whole else flight.additions
     suffix = f"{FRESH_MARK}{flight.nonce}" if flight.repairs else ""

@@ -1,8 +1,9 @@
 """What is served: framed resources, one proxy's set of them, and a generation of all proxies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
 from compiler.xds.framing import frame_delta_resource, frame_sotw_resource
 
@@ -51,11 +52,6 @@ class Resource:
         """The same content under a version string of its own: older Envoys ignore a repair under a refused one."""
         return replace(self, version=version)
 
-    def delta_parts(self) -> Iterator[bytes]:
-        yield self.delta_head
-        yield self.body
-        yield self.delta_tail
-
     def sotw_parts(self) -> Iterator[bytes]:
         yield self.sotw_head
         yield self.body
@@ -85,6 +81,13 @@ class ProxyConfig:
         return all(self.of(each) is other.of(each) or self.of(each) == other.of(each) for each in types)
 
 
+class Touched(NamedTuple):
+    """Where a generation may differ from an earlier one, which is named by its number and digest."""
+
+    since: tuple[int, str]
+    nodes: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One commit compiled for all its proxies; the key of `proxies` is the node id, `<mesh>.<name>`."""
@@ -93,6 +96,15 @@ class Generation:
     commit: str
     digest: str
     proxies: Mapping[str, ProxyConfig]
+    touched: Touched | None = field(default=None, compare=False, repr=False)
+
+    def list_touched(self, former: "Generation | None") -> Iterable[str]:
+        """Nodes that may have come, gone or changed; all there are where nobody noted them."""
+        if former is None:
+            return self.proxies
+        if self.touched is not None and self.touched.since == (former.number, former.digest):
+            return self.touched.nodes
+        return self.proxies.keys() | former.proxies.keys()
 
 
 def _mark(name: str, version: str) -> int:

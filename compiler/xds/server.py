@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from types import ModuleType
 
 import grpc
 from grpc import aio
 
 from compiler.xds import delta, sotw
-from compiler.xds.budget import ByteBudget
 from compiler.xds.limits import Limits
 from compiler.xds.metrics import Metrics
 from compiler.xds.node import Node
@@ -26,6 +26,10 @@ from compiler.xds.sources import (
 from compiler.xds.status import Delivery, ProxyStatus, describe_types
 from compiler.xds.stream import Context, Stream, StreamEndedError, Surroundings, read_request
 from compiler.xds.subscription import Subscription
+from compiler.xds.writing import Writes
+
+_TOLD_AT_ONCE = 32
+"""Streams that hear of a generation in one turn of the event loop."""
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -51,6 +55,9 @@ class XdsServer:
         self._records = records
         self._limits = limits or Limits()
         self._streams: dict[str, Stream] = {}
+        self._untold: dict[str, None] = {}
+        self._telling: asyncio.Handle | None = None
+        self._acked: dict[str, str] = {}
         self._memories: dict[str, Remembered] = {}
         self._saved: dict[str, UnrepairedNack] = {}
         self._delivered = asyncio.Condition()
@@ -81,6 +88,8 @@ class XdsServer:
         self._unsubscribe.clear()
         if self._audit is not None:
             self._audit.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
         for stream in tuple(self._streams.values()):
             stream.end(grpc.StatusCode.UNAVAILABLE, "shutting down")
         if self._server is not None:
@@ -94,7 +103,33 @@ class XdsServer:
         return stream is not None
 
     def list_proxies(self) -> tuple[ProxyStatus, ...]:
-        return tuple(self._describe(stream) for _, stream in sorted(self._streams.items()))
+        return tuple(self.iterate_proxies())
+
+    def iterate_proxies(self, after: str = "", limit: int | None = None) -> Iterator[ProxyStatus]:
+        """In the order of their names, each as it is when it is asked for, so that its caller may yield in between."""
+        for node in sorted(node for node in self._streams if node > after)[:limit]:
+            stream = self._streams.get(node)
+            if stream is not None:
+                yield self._describe(stream)
+
+    @property
+    def connected(self) -> frozenset[str]:
+        return frozenset(self._streams)
+
+    def count_proxies(self) -> Mapping[str, int]:
+        """Of the connected: who is in no commit, who has ACKed all it should hold, who has refused something of it."""
+        machines = [stream.machine for stream in self._streams.values()]
+        return {
+            "connected": len(machines),
+            "current": sum(each.config is not None and each.converged is each.config for each in machines),
+            "refusing": sum(bool(each.memory.nacks) for each in machines),
+            "unknown": sum(self._configs.get(node) is None for node in self._streams),
+        }
+
+    def take_acked(self) -> Mapping[str, str]:
+        """The digests that nodes have wholly ACKed since this was last asked."""
+        acked, self._acked = self._acked, {}
+        return acked
 
     def find_machine(self, node_id: str) -> Subscription | None:
         """The state of one proxy's stream, to be read only."""
@@ -174,8 +209,10 @@ class XdsServer:
         if self._streams.get(stream.node.id) is not stream:
             return
         del self._streams[stream.node.id]
+        self._untold.pop(stream.node.id, None)
         if self._configs.get(stream.node.id) is None:
             self._memories.pop(stream.node.id, None)
+            self._saved.pop(stream.node.id, None)
         if self.delivery is not None:
             self.delivery.note_departure(stream.node.id)
             self._announce_delivery()
@@ -212,7 +249,7 @@ class XdsServer:
         return Surroundings(
             limits=self._limits,
             metrics=self.metrics,
-            budget=ByteBudget(self._limits.bytes_in_flight),
+            writes=Writes(self._limits),
             secrets=self._secrets,
             on_write=self._on_write,
             on_event=self._on_event,
@@ -221,29 +258,36 @@ class XdsServer:
 
     def _on_change(self, change: Change) -> None:
         """Only streams with something new are woken; a proxy that left the commit keeps what it has."""
-        concerned = [self._streams[node] for node in sorted(change.nodes & self._streams.keys())]
+        concerned = self._streams.keys() & change.nodes
         self.delivery = Delivery(
             number=change.generation.number,
             digest=change.generation.digest,
             published=time.monotonic(),
-            pending={stream.node.id for stream in concerned} | self._list_undelivered(),
+            pending={*concerned, *self._list_undelivered()},
         )
-        self._forget_absent(change)
-        for stream in concerned:
-            stream.set_config(change.generation.proxies[stream.node.id])
+        for node in change.gone - self._streams.keys():
+            self._memories.pop(node, None)
+            self._saved.pop(node, None)
+        self._untold.update(dict.fromkeys(sorted(concerned)))
         self._announce_delivery()
+        if self._telling is None:
+            self._tell_on()
+
+    def _tell_on(self) -> None:
+        """Some streams a turn: the first are written to before the last are told, and each is told of the newest."""
+        self._telling = None
+        for node in tuple(islice(self._untold, _TOLD_AT_ONCE)):
+            del self._untold[node]
+            stream, config = self._streams.get(node), self._configs.get(node)
+            if stream is not None and config is not None:
+                stream.set_config(config)
+        if self._untold:
+            self._telling = asyncio.get_running_loop().call_soon(self._tell_on)
 
     def _list_undelivered(self) -> set[str]:
         """Who has not ACKed the last generation yet, and did not refuse it: a refusal is not waited for twice."""
         pending = self.delivery.pending if self.delivery is not None else ()
         return {node for node in pending if node in self._streams and not self._streams[node].machine.memory.nacks}
-
-    def _forget_absent(self, change: Change) -> None:
-        """Proxies come and go for years; only those that are connected or configured are remembered."""
-        known = change.generation.proxies
-        for node in [each for each in self._memories if each not in known and each not in self._streams]:
-            del self._memories[node]
-            self._saved.pop(node, None)
 
     def _on_rotation(self, node_id: str | None) -> None:
         for stream in self._list_streams(node_id):
@@ -254,11 +298,16 @@ class XdsServer:
             self.delivery.note_push(stream.node.id, time.monotonic())
 
     def _on_event(self, stream: Stream) -> None:
-        machine, now = stream.machine, time.monotonic()
+        machine = stream.machine
         self._save_record(machine.memory)
-        delivery = self.delivery if machine.converged is machine.config else None
-        if delivery is not None and delivery.note_ack(stream.node.id, now):
-            self.metrics.delivery.observe(now - delivery.published)
+        if machine.converged is None or machine.converged is not machine.config or stream.node.id in self._untold:
+            return
+        if stream.acked is not machine.converged:
+            stream.acked = machine.converged
+            self._acked[stream.node.id] = machine.converged.digest
+        now = time.monotonic()
+        if self.delivery is not None and self.delivery.note_ack(stream.node.id, now):
+            self.metrics.delivery.observe(now - self.delivery.published)
             self._announce_delivery()
 
     def _save_record(self, memory: Remembered) -> None:

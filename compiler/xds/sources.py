@@ -11,10 +11,11 @@ from compiler.xds.served import Generation, ProxyConfig, Resource
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A generation took the place of another; only `nodes` have something new in it."""
+    """A generation took the place of another; only `nodes` have something new in it, and `gone` are in it no more."""
 
     generation: Generation
     nodes: frozenset[str]
+    gone: frozenset[str] = frozenset()
 
 
 class ConfigSource(Protocol):
@@ -102,16 +103,19 @@ class CurrentGeneration:
         if former is not None and former.digest != generation.digest:
             self._previous = former
         self._generation = generation
-        change = Change(generation, _list_changed(former, generation))
+        change = _compare(former, generation)
         for callback in tuple(self._callbacks):
             callback(change)
         return change
 
 
-def _list_changed(former: Generation | None, generation: Generation) -> frozenset[str]:
+def _compare(former: Generation | None, generation: Generation) -> Change:
     known = former.proxies if former is not None else {}
-    return frozenset(
-        node
-        for node, config in generation.proxies.items()
-        if (before := known.get(node)) is None or not config.same_as(before)
-    )
+    changed, gone = [], []
+    for node in generation.list_touched(former):
+        config, before = generation.proxies.get(node), known.get(node)
+        if config is None:
+            gone.append(node)
+        elif before is None or not config.same_as(before):
+            changed.append(node)
+    return Change(generation, frozenset(changed), frozenset(gone))

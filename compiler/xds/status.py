@@ -73,12 +73,14 @@ class Delivery:
 
 def describe_types(machine: Subscription) -> dict[str, TypeStatus]:
     return {
-        url: TypeStatus(
-            len(state.held), len(state.held.keys() - state.last_touch.keys()), machine.memory.nacks.get(url)
-        )
+        url: TypeStatus(len(state.held), len(state.held) - _count_unanswered(state), machine.memory.nacks.get(url))
         for url, state in machine.types.items()
         if state.opened
     }
+
+
+def _count_unanswered(state: TypeState) -> int:
+    return sum(name in state.held for name in state.last_touch)
 
 
 def list_versions(state: TypeState) -> dict[str, str]:

@@ -9,14 +9,14 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from compiler.xds.budget import ByteBudget
 from compiler.xds.events import Request, Response
 from compiler.xds.limits import Limits
-from compiler.xds.metrics import Metrics, shorten_type
+from compiler.xds.metrics import Metrics
 from compiler.xds.node import Node
-from compiler.xds.served import ProxyConfig
+from compiler.xds.served import SDS, ProxyConfig
 from compiler.xds.sources import SecretSource
 from compiler.xds.subscription import Subscription, TooManyNamesError
+from compiler.xds.writing import Writes
 
 Context = Any
 """grpc.aio's ServicerContext, whose stubs lack the raw-bytes form."""
@@ -37,7 +37,7 @@ class Surroundings:
 
     limits: Limits
     metrics: Metrics
-    budget: ByteBudget
+    writes: Writes
     secrets: SecretSource | None
     on_write: Callable[["Stream"], None]
     on_event: Callable[["Stream"], None]
@@ -66,17 +66,22 @@ class Stream:
         self.machine = machine
         self.protocol = protocol
         self.since = around.wall_clock()
+        self.acked: ProxyConfig | None = None
         self._context = context
         self._around = around
-        self._wake = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None
         self._ending: StreamEndedError | None = None
         self._closed = False
+        self._writer: asyncio.Task[None] | None = None
+        self._stuck = False
         self._secret_tasks: dict[str, asyncio.Task[None]] = {}
+        self._secrets_known: set[str] = set()
         self._patience: asyncio.TimerHandle | None = None
 
     async def run(self, first: Request) -> None:
         """Until the client goes. Raises StreamEndedError when it is the server that ends it."""
         reader: asyncio.Task[None] | None = None
+        self._writer = asyncio.current_task()
         try:
             self._take_request(first)
             reader = asyncio.create_task(self._read())
@@ -94,6 +99,7 @@ class Stream:
 
     def set_config(self, config: ProxyConfig) -> None:
         self.machine.on_config(config)
+        self._fetch_secrets()
         self._note_event()
 
     def refresh_secrets(self) -> None:
@@ -101,13 +107,14 @@ class Stream:
         for task in self._secret_tasks.values():
             task.cancel()
         self._secret_tasks.clear()
+        self._secrets_known.clear()
         self._fetch_secrets()
 
     def audit(self) -> None:
         corrections = self.machine.audit()
         if corrections:
             self._around.metrics.audit.inc(corrections)
-            self._wake.set()
+            self._stir()
 
     async def _read(self) -> None:
         try:
@@ -123,14 +130,16 @@ class Stream:
         self._retire()
 
     def _take_request(self, request: Request) -> None:
-        nonce_known = request.nonce and self._is_answer(request)
+        answers = request.nonce and self._is_answer(request)
         try:
             self.machine.on_request(request, self._around.wall_clock())
         except TooManyNamesError as error:
             raise StreamEndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"too many names of {error}") from error
-        if nonce_known:
-            counter = self._around.metrics.acks if request.error is None else self._around.metrics.nacks
-            counter.labels(shorten_type(request.type_url)).inc()
+        if answers:
+            counters = self._around.metrics.of(request.type_url)
+            (counters.acks if request.error is None else counters.nacks).inc()
+        if request.type_url == SDS:
+            self._fetch_secrets()
         self._note_event()
 
     def _is_answer(self, request: Request) -> bool:
@@ -139,36 +148,60 @@ class Stream:
 
     async def _write(self) -> None:
         while not self._closed:
-            self._wake.clear()
             response = self.machine.take()
             if response is None:
-                await self._wake.wait()
+                await self._rest()
             else:
                 await self._write_response(response)
+
+    async def _rest(self) -> None:
+        self._idle = asyncio.get_running_loop().create_future()
+        try:
+            await self._idle
+        finally:
+            self._idle = None
+
+    def _stir(self) -> None:
+        """An idle writer is woken only if something may be owed: after most ACKs nothing is."""
+        if self._idle is not None and not self._idle.done() and (self._closed or self.machine.may_owe):
+            self._idle.set_result(None)
 
     async def _write_response(self, response: Response) -> None:
         message = self.protocol.write_response(response)
         self._around.on_write(self)
+        self._around.writes.begin(self, self._give_up_writing)
         try:
-            async with asyncio.timeout(self._around.limits.write):
-                await self._write_within_budget(message)
-        except TimeoutError:
-            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the client does not read")
-        self._around.metrics.pushes.labels(shorten_type(response.type_url)).inc()
-        self._around.metrics.bytes.labels(shorten_type(response.type_url)).inc(len(message))
+            await self._write_within_budget(message)
+        except asyncio.CancelledError:
+            if not self._stuck or self._writer is None:
+                raise
+            self._writer.uncancel()
+        finally:
+            self._around.writes.end(self)
+        counters = self._around.metrics.of(response.type_url)
+        counters.pushes.inc()
+        counters.bytes.inc(len(message))
 
     async def _write_within_budget(self, message: bytes) -> None:
-        await self._around.budget.take(len(message))
+        budget = self._around.writes.budget_for(len(message))
+        if not budget.take_at_once(len(message)):
+            await budget.take(len(message))
         try:
             await self._context.write(message)
         finally:
-            self._around.budget.give_back(len(message))
+            budget.give_back(len(message))
+
+    def _give_up_writing(self) -> None:
+        """The write is broken off, since no word to this client would ever be read."""
+        if self._writer is not None and not self._stuck:
+            self._stuck = True
+            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the client does not read")
+            self._writer.cancel()
 
     def _note_event(self) -> None:
-        self._fetch_secrets()
         self._watch_patience()
         self._around.on_event(self)
-        self._wake.set()
+        self._stir()
 
     def _watch_patience(self) -> None:
         if self._patience is None and self.machine.is_awaiting_subscriptions:
@@ -184,12 +217,14 @@ class Stream:
     def _fetch_secrets(self) -> None:
         if self._around.secrets is None or self._closed:
             return
-        for name in self.machine.wanted_secrets - self._secret_tasks.keys():
+        for name in self.machine.wanted_secrets - self._secret_tasks.keys() - self._secrets_known:
             self._secret_tasks[name] = asyncio.create_task(self._fetch_secret(self._around.secrets, name))
 
     async def _fetch_secret(self, secrets: SecretSource, name: str) -> None:
         while (secret := await secrets.get(self.node.id, name)) is None:  # noqa: ASYNC110  # makers have no bell to ring
             await asyncio.sleep(self._around.limits.secret_retry)
+        del self._secret_tasks[name]
+        self._secrets_known.add(name)
         if not self._closed:
             self.machine.on_secret(name, secret)
             self._note_event()
@@ -198,7 +233,7 @@ class Stream:
         if not self._closed:
             self._closed = True
             self.machine.close()
-        self._wake.set()
+        self._stir()
 
     def _close(self, reader: asyncio.Task[None] | None) -> None:
         self._retire()

@@ -5,30 +5,20 @@ response is made when it can be written, so a slow reader is always sent the lat
 """
 
 from collections.abc import Iterable
-from itertools import islice
 
-from compiler.xds.answering import (
-    accept,
-    can_fall_back,
-    doubt_touched,
-    note_nack,
-    remember_refusal,
-    take_flight,
-    write_tokens,
-)
+from compiler.xds.answering import accept, doubt_touched, note_nack, remember_refusal, take_flight, write_tokens
 from compiler.xds.events import DeltaRequest, Request, Response
 from compiler.xds.opening import doubt_unclaimed, open_delta, open_sotw, recognise_claim
 from compiler.xds.remembered import Remembered
-from compiler.xds.sending import launch, resend_endpoints
+from compiler.xds.sending import launch, resend_endpoints, take_portion
 from compiler.xds.served import CDS, DELIVERY_ORDER, EDS, LDS, SDS, ProxyConfig, Resource
 from compiler.xds.subscribing import resubscribe
 from compiler.xds.targets import aim_type, choose_base, list_secrets
-from compiler.xds.turns import find_handovers, is_finished, list_awaited, may_be_new, may_remove, must_wait
+from compiler.xds.turns import find_handovers, is_awaiting, is_finished, may_be_new, may_remove, must_wait
 from compiler.xds.type_state import UNBOUNDED, Flight, TypeState
 
 NAME_LIMIT = 50_000
 _NO_CONFIG = ProxyConfig("", {})
-_FIRST_LOAD = 500
 _WINDOW_NAMED = 64
 _WINDOW_WHOLE = 4
 
@@ -55,13 +45,14 @@ class Subscription:
         """The same digest with other endpoints is the same configuration; a refusal lasts until the digest changes."""
         if config is self.config:
             return
-        first = self.config is None
+        first, refusing = self.config is None, self._is_refusing
         if self.memory.digest != config.digest or self._is_endpoint_replaced(config):
             self.memory.forget_refusals(kept_type=SDS)
             for state in self.types.values():
                 state.batch = UNBOUNDED
-        self.config, self._patient, self.memory.digest = config, True, config.digest
-        self._aim()
+        former, self.config = self.config, config
+        self._patient, self.memory.digest = True, config.digest
+        self._aim(_list_changed_types(former, config) if former and not refusing else DELIVERY_ORDER)
         if first:
             self._recognise_early_claims(config)
         self._note_convergence()
@@ -70,7 +61,7 @@ class Subscription:
         """A secret that cannot be had now leaves the client what it has."""
         if secret is not None:
             self._secrets[name] = secret
-            self._aim()
+            self._aim((SDS,))
             self._recognise_claimed_secrets()
 
     def on_request(self, request: Request, now: float = 0.0) -> None:
@@ -106,8 +97,14 @@ class Subscription:
     @property
     def is_awaiting_subscriptions(self) -> bool:
         """Nothing moves until the client asks for more, or its time to do so is over."""
-        idle = not any(state.flights or state.owes_additions for state in self.types.values())
-        return self.config is not None and self._patient and idle and bool(list_awaited(self.types))
+        if self.config is None or not self._patient:
+            return False
+        if self.converged is self.config and not (self.types[LDS].gone or self.types[CDS].gone):
+            return False
+        for state in self.types.values():
+            if state.flights or state.asked or state.changed:
+                return False
+        return is_awaiting(self.types)
 
     @property
     def wanted_secrets(self) -> frozenset[str]:
@@ -115,12 +112,23 @@ class Subscription:
             return frozenset()
         return list_secrets(self.config, self.memory) & self.types[SDS].names
 
+    @property
+    def may_owe(self) -> bool:
+        """Whether `take` is worth asking: False only where it would surely give nothing."""
+        if self.full_state:
+            return True
+        for state in self.types.values():
+            if state.asked or state.changed or state.denied or state.gone or state.greeting_due:
+                return True
+        return False
+
     def take(self) -> Response | None:
         """The next response to write, now in flight; None while nothing may be sent."""
         if self.config is None:
             return None
         for state in self.types.values():
-            if state.owes_answer and len(state.flights) < self._window(state):
+            owes = state.asked or state.changed or state.denied or state.greeting_due
+            if owes and len(state.flights) < self._window(state):
                 response = self._take_addition(state)
                 if response is not None:
                     return response
@@ -132,21 +140,8 @@ class Subscription:
         waits = must_wait(self.types, state.type_url)
         if state.whole:
             return None if waits else self._take_batch(state)
-        if state.asked:
-            return self._take_asked(state)
-        if waits or not state.changed:
-            return None
-        return self._send(state, (state.target[next(iter(state.changed))],))
-
-    def _take_asked(self, state: TypeState) -> Response:
-        """One resource a response, so that a bad one harms no other and is known at once.
-
-        Messages cost more than bytes, so where there is nothing yet to fall back to (a first load) what was never held
-        goes together; after a refusal each is in doubt, and goes alone.
-        """
-        alone = can_fall_back(self.memory, self.config, self._base)
-        names = list(islice(state.asked, 1 if alone else _FIRST_LOAD))
-        return self._send(state, tuple(state.target[name] for name in names))
+        owed = state.asked or (state.changed if not waits else None)
+        return self._send(state, take_portion(state, owed)) if owed else None
 
     def _take_batch(self, state: TypeState) -> Response | None:
         """A handover flies alone: what follows may need a name that it only tries to remove."""
@@ -156,7 +151,7 @@ class Subscription:
         later = {name for each in handovers for name in each.additions}
         plain = sorted(name for name in (*state.asked, *state.changed) if name not in later)
         if plain:
-            return self._send(state, tuple(state.target[name] for name in plain[: state.batch]))
+            return self._send(state, take_portion(state, plain))
         if handovers:
             additions = tuple(state.target[name] for name in handovers[0].additions[: state.batch])
             return None if state.flights else self._send(state, additions, handovers[0].removals)
@@ -164,6 +159,8 @@ class Subscription:
 
     def _take_removal(self) -> Response | None:
         """Clusters go last: an ACKed listener may still drain towards them, an un-ACKed one may need them."""
+        if not (self.types[LDS].gone or self.types[CDS].gone):
+            return None
         if may_remove(self.types, patient=self._patient):
             for url in (LDS, CDS):
                 if self.types[url].gone:
@@ -172,7 +169,9 @@ class Subscription:
 
     def _take_version(self) -> Response | None:
         """An unsubscription changes what a version stands for; an answer of nothing tells a SotW client the new one."""
-        for state in self.types.values() if self.full_state else ():
+        if not self.full_state:
+            return None
+        for state in self.types.values():
             stale = not state.whole and state.opened and state.marks != state.marks_accepted
             if stale and not state.flights and not state.owes_additions:
                 return self._send(state, ())
@@ -249,20 +248,27 @@ class Subscription:
             state.denied.update(dict.fromkeys(name for name in names if name not in allowed))
 
     @property
+    def _is_refusing(self) -> bool:
+        """Then the targets are not what the configuration says."""
+        return bool(self.memory.refused) or self.memory.refused_digest is not None
+
+    @property
     def _base(self) -> ProxyConfig:
         return choose_base(self.config or _NO_CONFIG, self.memory)
 
     def _is_endpoint_replaced(self, config: ProxyConfig) -> bool:
         """Refused endpoints may have been why the rest was refused, and they change without a new digest."""
+        if not self.memory.refused:
+            return False
         refused = [(name, version) for url, name, version in self.memory.refused if url == EDS]
         kept = config.of(EDS)
         return any(name not in kept or kept[name].version != version for name, version in refused)
 
-    def _aim(self) -> None:
+    def _aim(self, types: Iterable[str] = DELIVERY_ORDER) -> None:
         if self.config is None:
             return
-        for url, state in self.types.items():
-            self._refused_names[url] = aim_type(state, self.config, self.memory, self._secrets)
+        for url in types:
+            self._refused_names[url] = aim_type(self.types[url], self.config, self.memory, self._secrets)
 
     def _window(self, state: TypeState) -> int:
         """Envoy merges its answers to several state-of-the-world responses of a type; to deltas it answers each."""
@@ -279,6 +285,12 @@ class Subscription:
             self.converged = self.memory.fallback = self.config
             self.memory.doubts.clear()
             self.memory.nacks = {url: nack for url, nack in self.memory.nacks.items() if url == SDS}
+
+
+def _list_changed_types(former: ProxyConfig, config: ProxyConfig) -> list[str]:
+    """Equal mappings are mostly the same object; secrets are told by what this and the last good one name."""
+    before, after = former.resources, config.resources
+    return [url for url in DELIVERY_ORDER if url == SDS or before.get(url) is not after.get(url)]
 
 
 def _audit_type(state: TypeState) -> int:

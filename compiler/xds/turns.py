@@ -43,23 +43,23 @@ def must_wait(types: Types, type_url: str) -> bool:
 
 def may_remove(types: Types, *, patient: bool) -> bool:
     """Removals come after every addition was ACKed, and never while something was refused and has no substitute."""
-    return (
-        not any(_is_busy(state) or state.withheld for state in types.values())
-        and all(state.opened or not state.target for state in types.values() if state.whole)
-        and not (patient and list_awaited(types))
-    )
+    for state in types.values():
+        if state.withheld or _is_busy(state) or (state.whole and not state.opened and state.target):
+            return False
+    return not (patient and is_awaiting(types))
 
 
 def is_finished(types: Types, *, patient: bool) -> bool:
     """The client has ACKed all that it is to hold, and nothing else is left there."""
-    return not any(
-        state.flights or state.owes_additions or state.gone or state.greeting_due for state in types.values()
-    ) and may_remove(types, patient=patient)
+    for state in types.values():
+        if state.flights or state.asked or state.changed or state.gone or state.greeting_due:
+            return False
+    return may_remove(types, patient=patient)
 
 
-def list_awaited(types: Types) -> tuple[str, ...]:
-    """Resources that the client has not asked for yet, though a listener of its target surely names them."""
-    return tuple(name for url in _REFERENCED for name in types[url].target if name not in types[url].names)
+def is_awaiting(types: Types) -> bool:
+    """There are resources that the client has not asked for yet, though a listener of its target surely names them."""
+    return any(not types[url].target.keys() <= types[url].names for url in _REFERENCED)
 
 
 def may_be_new(types: Types, type_url: str) -> bool:
@@ -89,4 +89,4 @@ def _is_new_key(state: TypeState, name: str, key: str | None) -> bool:
 
 
 def _is_busy(state: TypeState) -> bool:
-    return state.owes_additions or (bool(state.flights) and state.type_url not in _LIVE)
+    return bool(state.asked or state.changed or (state.flights and state.type_url not in _LIVE))

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from compiler.xds.served import NOTHING, WILDCARD_TYPES, Resource
+from compiler.xds.served import NOTHING, WILDCARD_TYPES, Resource, sum_marks
 
 UNBOUNDED = 1 << 30
 ANY_KEY = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """A response that has no answer yet; `before` is what was believed held of the names that it touches.
 
     `trial` are the additions that the client has not accepted before: the culprit of a refusal is one of them.
-    `repairs` are the names that were in doubt.
+    `repairs` are the names that were in doubt; `names` all that are added or removed.
     """
 
     nonce: str
@@ -26,10 +26,7 @@ class Flight:
     marks: int
     trial: tuple[Resource, ...]
     repairs: frozenset[str]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*(resource.name for resource in self.additions), *self.removals)
+    names: tuple[str, ...]
 
     @property
     def is_handover(self) -> bool:
@@ -41,10 +38,12 @@ class TypeState:
     """`asked` is owed at once, `changed` in its turn, `gone` last of all; `judge` alone writes these three.
 
     `unsure` maps names whose state at the client nobody knows to the exclusive keys that they may hold there.
+    Of a `whole` type a client takes all that there is, so that absence is a removal.
     `withheld` names stand in the configuration but were refused: neither sent nor removed.
     """
 
     type_url: str
+    whole: bool = field(init=False)
     wildcard: bool = False
     opened: bool = False
     sent: bool = False
@@ -54,7 +53,7 @@ class TypeState:
     listed: tuple[str, ...] = ()
     denied: dict[str, None] = field(default_factory=dict)
     held: dict[str, Resource] = field(default_factory=dict)
-    marks: int = 0
+    _marks: int | None = 0
     marks_accepted: int = 0
     last_touch: dict[str, str] = field(default_factory=dict)
     unsure: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -68,33 +67,36 @@ class TypeState:
     batch: int = UNBOUNDED
     foreign: bool = False
 
-    @property
-    def whole(self) -> bool:
-        """Whether a client takes all that there is of this type, so that absence is a removal."""
-        return self.type_url in WILDCARD_TYPES
+    def __post_init__(self) -> None:
+        self.whole = self.type_url in WILDCARD_TYPES
 
     @property
     def owes_additions(self) -> bool:
         return bool(self.asked or self.changed)
 
-    @property
-    def owes_answer(self) -> bool:
-        return bool(self.asked or self.changed or self.denied or self.greeting_due)
-
     def is_subscribed(self, name: str) -> bool:
         return self.wildcard or name in self.names
 
-    def hold(self, resource: Resource) -> None:
-        self.let_go(resource.name)
-        self.held[resource.name] = resource
-        self.marks = (self.marks + resource.mark) % (1 << 128)
+    @property
+    def marks(self) -> int:
+        """The state-of-the-world version of what is held."""
+        if self._marks is None:
+            self._marks = sum_marks(self.held)
+        return self._marks
+
+    def hold(self, *resources: Resource) -> None:
+        self._marks = None
+        for resource in resources:
+            self.held[resource.name] = resource
+        if self.unsure:
+            for resource in resources:
+                self.unsure.pop(resource.name, None)
 
     def let_go(self, name: str) -> None:
         """The name's former content counts no longer, whatever comes in its place."""
-        former = self.held.pop(name, None)
+        self._marks = None
+        self.held.pop(name, None)
         self.unsure.pop(name, None)
-        if former is not None:
-            self.marks = (self.marks - former.mark) % (1 << 128)
 
     def doubt(self, name: str, *witnesses: Resource | None) -> None:
         """Nobody knows what the client has under this name; the witnesses are what it may be."""
@@ -104,15 +106,16 @@ class TypeState:
         self.unsure[name] = former.union(*seen)
 
     def aim(self, target: Mapping[str, Resource], withheld: frozenset[str]) -> None:
-        """A new target; only what differs from the old one is judged again."""
+        """A new target; only what differs from the old one is judged again, and nothing before a first request."""
         former, before = self.target, self.withheld
         self.target, self.withheld = target, withheld
+        if not self.opened:
+            return
         if former is not target:
-            self.judge(
-                sorted(each for each in former.keys() | target.keys() if former.get(each) is not target.get(each))
-            )
-            # What is held and in neither target (claimed from before a restart) may have become removable.
-            self.judge([name for name in (*self.held, *self.unsure) if name not in target])
+            self.judge(sorted(_list_differences(former, target)))
+            if self.unsure or not self.held.keys() <= target.keys():
+                # What is held and in neither target (claimed from before a restart) may have become removable.
+                self.judge([name for name in (*self.held, *self.unsure) if name not in target])
         if before != withheld:
             self.judge(before ^ withheld)
 
@@ -121,30 +124,33 @@ class TypeState:
 
     def judge(self, names: Iterable[str]) -> None:
         """What is owed of a name follows from what is wanted, held and doubted, and from nothing else."""
+        asked, changed, gone = self.asked, self.changed, self.gone
         for name in names:
-            self.asked.pop(name, None)
-            self.changed.pop(name, None)
-            self.gone.pop(name, None)
-            owed_as = self._owed_as(name)
-            if owed_as is not None:
-                owed_as[name] = None
-
-    def _owed_as(self, name: str) -> dict[str, None] | None:
-        wanted = self.target.get(name) if self.is_subscribed(name) else None
-        held = self.held.get(name)
-        if wanted is None:
-            stays = not self.whole or name in self.withheld or (held is None and name not in self.unsure)
-            return None if stays else self.gone
-        if name in self.unsure:
-            return self.changed
-        if held is None:
-            return self.asked
-        return self.changed if held.version != wanted.version else None
+            asked.pop(name, None)
+            changed.pop(name, None)
+            gone.pop(name, None)
+            wanted = self.target.get(name) if self.wildcard or name in self.names else None
+            held = self.held.get(name)
+            if wanted is None:
+                if self.whole and name not in self.withheld and (held is not None or name in self.unsure):
+                    gone[name] = None
+            elif name in self.unsure:
+                changed[name] = None
+            elif held is None:
+                asked[name] = None
+            elif held is not wanted and held.version != wanted.version:
+                changed[name] = None
 
     def may_hold(self, name: str) -> frozenset[str]:
         """The exclusive keys that the client may have in use under this name."""
         held = self.held.get(name)
         return self.unsure.get(name, frozenset()) if held is None else _list_keys(held)
+
+
+def _list_differences(former: Mapping[str, Resource], target: Mapping[str, Resource]) -> list[str]:
+    """Equal resources are mostly the very same object."""
+    changed = [name for name, each in target.items() if former.get(name) is not each]
+    return [*changed, *(former.keys() - target.keys())]
 
 
 def _list_keys(resource: Resource) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """Scenarios of one stream, each against the model client, in both protocols."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -8,7 +8,7 @@ from compiler.xds.events import DeltaRequest, SotwRequest
 from compiler.xds.remembered import Remembered, UnrepairedNack, remember
 from compiler.xds.served import CDS, ECDS, EDS, LDS, RDS, SDS, ProxyConfig, Resource
 from compiler.xds.subscription import NAME_LIMIT, Subscription, TooManyNamesError
-from tests.xds.build import config
+from tests.xds.build import config, plain
 from tests.xds.model_envoy import make, read
 from tests.xds.model_server import World
 
@@ -397,7 +397,7 @@ def test_one_response_of_a_type_is_outstanding_in_the_state_of_the_world_protoco
     machine.on_request(SotwRequest(EDS, ("a", "b"), first.version, first.nonce))
     second = machine.take()
     assert second is not None
-    assert [each.name for each in second.resources] == ["a"]
+    assert [each.name for each in second.resources] == ["a", "b"]
     assert machine.take() is None
 
 
@@ -409,17 +409,42 @@ def test_of_many_endpoints_asked_for_at_once_only_the_bad_ones_are_left_out(full
     assert sorted(world.client.applied[EDS]) == ["c0", "c1", "c3", "c4", "c6", "c7"]
 
 
-def test_delta_pipelines_changes_one_resource_a_response_after_a_first_load_in_one() -> None:
+def test_what_changed_of_a_type_goes_together_and_the_next_change_does_not_wait_for_its_answer() -> None:
+    names = tuple(str(number) for number in range(100))
     machine = Subscription(Remembered("n"), full_state=False)
-    machine.on_config(config("one", {EDS: [make(str(number), 1) for number in range(100)]}))
-    machine.on_request(DeltaRequest(EDS, tuple(str(number) for number in range(100))))
+    machine.on_config(config("one", {EDS: [make(name, 1) for name in names]}))
+    machine.on_request(DeltaRequest(EDS, names))
+    assert len(take_resources(machine)) == 100
+    for content in range(2, 4):
+        machine.on_config(config(str(content), {EDS: [make(name, content) for name in names]}))
+        assert len(take_resources(machine)) == 100
+        assert machine.take() is None
+
+
+def test_of_changes_that_were_refused_together_the_good_ones_go_again_in_halves() -> None:
+    names = tuple(str(number) for number in range(8))
+    machine = Subscription(Remembered("n"), full_state=False)
+    machine.on_config(config("one", {EDS: [make(name, 1) for name in names]}))
+    machine.on_request(DeltaRequest(EDS, names))
     first = machine.take()
     assert first is not None
-    assert len(first.resources) == 100
-    machine.on_config(config("two", {EDS: [make(str(number), 2) for number in range(100)]}))
-    taken = [machine.take() for _ in range(64)]
-    assert all(each is not None and len(each.resources) == 1 for each in taken[:63])
-    assert taken[63] is None
+    machine.on_request(DeltaRequest(EDS, nonce=first.nonce, error="one is bad"))
+    assert [len(take_resources(machine)) for _ in range(2)] == [4, 4]
+
+
+def test_a_response_is_bounded_in_bytes_but_one_resource_always_goes() -> None:
+    machine = Subscription(Remembered("n"), full_state=False)
+    sizes = {"a": 100_000, "b": 100_000, "c": 1_000_000, "d": 1}
+    machine.on_config(config("one", {CDS: [plain(name, "x" * size) for name, size in sizes.items()]}))
+    machine.on_request(DeltaRequest(CDS))
+    taken = [[each.name for each in take_resources(machine)] for _ in range(4)]
+    assert taken == [["a"], ["b"], ["c"], ["d"]]
+
+
+def take_resources(machine: Subscription) -> Sequence[Resource]:
+    response = machine.take()
+    assert response is not None
+    return response.resources
 
 
 def test_a_slow_reader_is_sent_the_latest_and_nothing_in_between() -> None:
