@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -47,6 +47,7 @@ class IdentitySource:
             rotation_period(lifetime)
         # Forgetting costs a third of a millisecond, never another certificate.
         self._leaf = lru_cache(_REMEMBERED_LEAVES)(self._issue)
+        self._trust = cache(self._bundle)
 
     def __repr__(self) -> str:
         return "IdentitySource([redacted])"
@@ -67,7 +68,7 @@ class IdentitySource:
         if name == identity_secret(mesh):
             return _identity_secret(name, self._current_leaf(mesh, node_id, uris, now))
         if name == authority_secret(mesh):
-            return _trust_secret(name, self._authorities[mesh])
+            return self._trust(mesh)
         return None
 
     def next_rotation(self, now: datetime, nodes: Iterable[str]) -> datetime | None:
@@ -88,6 +89,10 @@ class IdentitySource:
         if now >= expiry:
             raise IdentityError(f"The CA of mesh {mesh} expired on {expiry:%Y-%m-%d}; make another and roll it out.")
         return self._leaf(mesh, node_id, uris, self._epoch(node_id, now))
+
+    def _bundle(self, mesh: str) -> ServedSecret:
+        """The same for all proxies of a mesh, and public."""
+        return _trust_secret(authority_secret(mesh), self._authorities[mesh])
 
     def _issue(self, mesh: str, node_id: str, uris: tuple[str, ...], epoch: Epoch) -> Leaf:
         return issue_in_epoch(self._authorities[mesh], node_id, uris, epoch, self._lifetime(mesh))

@@ -16,6 +16,9 @@ from compiler.reconcile.vitals import Death, Phase, Vitals
 LINE_LIMIT: Final = 256 * 1024 * 1024
 """The configuration of one proxy, with all diagnostics of one commit, is one line."""
 
+_ENVIRONMENT: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener"}
+"""gRPC's older listener takes a fifth less CPU for a push and its ACK (1.85); releases without it say so in the log."""
+
 _PAGE: Final = resource.getpagesize()
 
 
@@ -124,7 +127,7 @@ async def start_child(name: str, command: Sequence[str], options: Message, keep:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LINE_LIMIT,
-        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+        env={**_ENVIRONMENT, **os.environ, "MALLOC_ARENA_MAX": "2"},
         pass_fds=tuple(keep),
         process_group=0,
     )

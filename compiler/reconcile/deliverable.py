@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
-from compiler.xds.served import LDS, Generation, ProxyConfig, Resource
+from compiler.xds.served import LDS, Generation, ProxyConfig, Resource, Touched
 
 _SLACK: Final = 10_000
 """Forgotten resources that may linger before they are swept out."""
@@ -14,24 +14,31 @@ class Deliverables:
     """Remembers what it made, so that an unchanged proxy, map or resource is the very same object as before."""
 
     def __init__(self) -> None:
-        self._proxies: dict[str, tuple[ServedProxy, ProxyConfig]] = {}
+        self._served: ServedGeneration | None = None
+        self._configs: Mapping[str, ProxyConfig] = {}
         self._maps: dict[int, tuple[Mapping[str, ServedResource], Mapping[str, Resource]]] = {}
         self._resources: dict[tuple[str, str, str], Resource] = {}
         self._swept = 0
 
     def convert(self, served: ServedGeneration) -> Generation:
-        self._proxies = {node: self._proxy(node, proxy) for node, proxy in served.proxies.items()}
+        """Only the proxies that differ from the last one's are looked at."""
+        former, differing = self._served, served.list_differing(self._served)
+        configs = dict(self._configs)
+        for node in differing:
+            proxy = served.proxies.get(node)
+            if proxy is None:
+                del configs[node]
+            else:
+                configs[node] = self._proxy(proxy)
+        self._served, self._configs = served, configs
         if len(self._resources) + len(self._maps) > 2 * self._swept + _SLACK:
             self._sweep()
-        configs = {node: config for node, (_, config) in self._proxies.items()}
-        return Generation(served.number, served.commit or "", served.digest, configs)
+        touched = Touched((former.number, former.digest), frozenset(differing)) if former is not None else None
+        return Generation(served.number, served.commit or "", served.digest, configs, touched)
 
-    def _proxy(self, node: str, proxy: ServedProxy) -> tuple[ServedProxy, ProxyConfig]:
-        known = self._proxies.get(node)
-        if known is not None and known[0] is proxy:
-            return known
+    def _proxy(self, proxy: ServedProxy) -> ProxyConfig:
         resources = {url: self._map(url, held) for url, held in proxy.resources.items()}
-        return proxy, ProxyConfig(proxy.digest, resources, tuple(secret.name for secret in proxy.secrets))
+        return ProxyConfig(proxy.digest, resources, tuple([secret.name for secret in proxy.secrets]))
 
     def _map(self, type_url: str, held: Mapping[str, ServedResource]) -> Mapping[str, Resource]:
         known = self._maps.get(id(held))
@@ -50,7 +57,8 @@ class Deliverables:
 
     def _sweep(self) -> None:
         """Only what the present proxies hold stays."""
-        maps = {id(held) for proxy, _ in self._proxies.values() for held in proxy.resources.values()}
+        proxies = self._served.proxies.values() if self._served is not None else ()
+        maps = {id(held) for proxy in proxies for held in proxy.resources.values()}
         self._maps = {key: known for key, known in self._maps.items() if key in maps}
         resources = {id(one) for _, made in self._maps.values() for one in made.values()}
         self._resources = {key: one for key, one in self._resources.items() if id(one) in resources}

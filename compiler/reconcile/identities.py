@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -10,11 +12,14 @@ from cryptography import x509
 from compiler.identity.authority import Authority, IdentityError, load_authority
 from compiler.identity.clock import SteadyClock
 from compiler.identity.leaf import rotation_period
-from compiler.identity.secrets import IdentitySource
+from compiler.identity.secrets import IdentitySource, ServedSecret
 from compiler.snapshot.served import ServedGeneration, ServedProxy
 from compiler.xds.served import Resource
 
 SCHEME: Final = "spiffe://"
+_PLANNED_AT_ONCE: Final = 1000
+"""Ten milliseconds of the event loop that the streams need too."""
+
 _log = structlog.get_logger()
 
 
@@ -40,25 +45,35 @@ class ServedIdentities:
         self._clock = SteadyClock()
         self._lifetimes: Mapping[str, timedelta] = {}
         self._source = IdentitySource(authorities)
-        self._proxies: Mapping[str, ServedProxy] = {}
-        self._due: dict[str, datetime | None] = {}
+        self._served: ServedGeneration | None = None
+        self._naming: dict[str, set[str]] = {}
+        self._unplanned: dict[str, None] = {}
+        self._planned: dict[str, datetime] = {}
+        self._due: list[tuple[datetime, str]] = []
+        self._framed: dict[str, tuple[ServedSecret, Resource]] = {}
         self._callbacks: list[Callable[[str | None], None]] = []
 
     def serve(self, generation: ServedGeneration) -> None:
         """Before the generation is published: its proxies will ask for what it names."""
-        former, self._proxies = self._proxies, generation.proxies
-        changed = {node: proxy for node, proxy in generation.proxies.items() if former.get(node) is not proxy}
+        former, self._served = self._served, generation
+        before = former.proxies if former is not None else {}
+        changed: dict[str, ServedProxy] = {}
+        for node in generation.list_differing(former):
+            proxy = generation.proxies.get(node)
+            self._note_naming(node, proxy)
+            if proxy is not None:
+                changed[node] = proxy
         if self._take_lifetimes(changed.values()):
+            self._plan_anew()
             self._tell(None)
             return
         for node, proxy in changed.items():
-            before = former.get(node)
-            if before is not None and before.secrets != proxy.secrets:
+            if node in before and before[node].secrets != proxy.secrets:
                 self._tell(node)
 
     async def get(self, node_id: str, name: str) -> Resource | None:
         """None is "not found", whatever the reason."""
-        proxy = self._proxies.get(node_id)
+        proxy = self._served.proxies.get(node_id) if self._served is not None else None
         named = next((secret for secret in proxy.secrets if secret.name == name), None) if proxy else None
         if named is None:
             return None
@@ -67,19 +82,56 @@ class ServedIdentities:
         except IdentityError as error:
             _log.error("secret-unavailable", secret=name, reason=str(error))
             return None
-        return Resource(secret.name, secret.version, secret.resource) if secret is not None else None
+        return self._frame(secret) if secret is not None else None
 
     def subscribe(self, callback: Callable[[str | None], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
     def rotate_due(self) -> None:
-        """Tells of every proxy that is owed another certificate since this was last asked."""
-        due = self._list_due()
-        rotated = [node for node, moment in due.items() if self._due.get(node, moment) != moment]
-        self._due = due
-        for node in rotated:
-            self._tell(node)
+        """Tells of every proxy that is owed another certificate; of proxies that came, some are planned each time."""
+        now = self._clock.now()
+        for node in tuple(islice(self._unplanned, _PLANNED_AT_ONCE)):
+            del self._unplanned[node]
+            self._plan(node, now)
+        while self._due and self._due[0][0] <= now:
+            moment, node = heappop(self._due)
+            if self._planned.get(node) == moment:
+                self._plan(node, now)
+                self._tell(node)
+
+    def _plan(self, node: str, now: datetime) -> None:
+        """What stands in the heap of a node that has gone or was planned anew is dropped when its turn comes."""
+        moment = self._source.next_rotation(now, (node,))
+        if moment is not None:
+            self._planned[node] = moment
+            heappush(self._due, (moment, node))
+
+    def _plan_anew(self) -> None:
+        self._due.clear()
+        self._planned.clear()
+        self._unplanned = {node: None for nodes in self._naming.values() for node in sorted(nodes)}
+
+    def _note_naming(self, node: str, proxy: ServedProxy | None) -> None:
+        """Which proxies of each mesh have secrets; one that is new here has to be planned."""
+        naming = self._naming.setdefault(node.partition(".")[0], set())
+        if proxy is None or not proxy.secrets:
+            naming.discard(node)
+            self._planned.pop(node, None)
+            self._unplanned.pop(node, None)
+        elif node not in naming:
+            naming.add(node)
+            self._unplanned[node] = None
+
+    def _frame(self, secret: ServedSecret) -> Resource:
+        """What all proxies of a mesh are told alike is the same object each time, and framed once."""
+        known = self._framed.get(secret.name)
+        if known is not None and known[0] is secret:
+            return known[1]
+        resource = Resource(secret.name, secret.version, secret.resource)
+        if secret.rotates is None:
+            self._framed[secret.name] = secret, resource
+        return resource
 
     def _take_lifetimes(self, proxies: Iterable[ServedProxy]) -> bool:
         """Whether a mesh's certificates now live longer or shorter."""
@@ -96,12 +148,6 @@ class ServedIdentities:
         self._source = IdentitySource(self._authorities, _usable(lifetimes))
         return True
 
-    def _list_due(self) -> dict[str, datetime | None]:
-        now = self._clock.now()
-        return {
-            node: self._source.next_rotation(now, (node,)) for node, proxy in self._proxies.items() if proxy.secrets
-        }
-
     def _tell(self, node: str | None) -> None:
         for callback in tuple(self._callbacks):
             callback(node)
@@ -109,8 +155,7 @@ class ServedIdentities:
     @property
     def lacking(self) -> tuple[str, ...]:
         """Meshes whose proxies need certificates and that no authority was given for."""
-        meshes = {node.partition(".")[0] for node, proxy in self._proxies.items() if proxy.secrets}
-        return tuple(sorted(meshes - self._authorities.keys()))
+        return tuple(sorted(mesh for mesh in self._naming.keys() - self._authorities.keys() if self._naming[mesh]))
 
 
 def _usable(lifetimes: Mapping[str, timedelta]) -> Mapping[str, timedelta]:

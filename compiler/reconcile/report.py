@@ -9,7 +9,7 @@ import structlog
 from compiler.diagnostics import plain_diagnostic
 from compiler.reconcile.channel import Channel, Message
 from compiler.reconcile.outcome import Outcome, State
-from compiler.reconcile.ports import Published, Tip
+from compiler.reconcile.ports import Compiled, Published, Tip
 
 SHOWN: Final = 200
 """Diagnostics on the status page; the rest is counted."""
@@ -22,6 +22,7 @@ class Report:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._counted: Compiled | None = None
         self._phase: tuple[str, Tip | None] = ("start", None)
         self._candidate: Message = {}
         self._last_success: float | None = None
@@ -58,6 +59,7 @@ class Report:
     def outcome(self, outcome: Outcome) -> None:
         """Nothing new at the tip says nothing."""
         tip = outcome.attempt.tip
+        self._count_work(outcome.attempt.compiled)
         if outcome.state is State.COMPILING:
             return
         findings = outcome.attempt.diagnostics
@@ -70,6 +72,13 @@ class Report:
 
     def answer(self, question: Message, **answer: object) -> None:
         self._channel.send("answer", id=question.get("id"), **answer)
+
+    def _count_work(self, compiled: Compiled | None) -> None:
+        """Once for each compile, though its outcome may be told again: a full disk is tried until it is not."""
+        if compiled is None or compiled is self._counted:
+            return
+        self._counted = compiled
+        self._channel.send("work", steps={step: count for step, count in compiled.counters.items() if count})
 
     def _candidate_is(self, tip: Tip | None, state: State, reason: str, shown: Iterable[object], found: int) -> None:
         candidate = {

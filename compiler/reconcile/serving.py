@@ -2,29 +2,33 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from compiler.identity.authority import IdentityError
 from compiler.reconcile.address import Refusal, bound_address, listen, parse_address
 from compiler.reconcile.channel import Channel, Message, die_with, take_standard_streams
 from compiler.reconcile.deliverable import Deliverables
 from compiler.reconcile.exit_codes import FINE, UNAVAILABLE, UNREADABLE
+from compiler.reconcile.holdoff import HoldOff
 from compiler.reconcile.identities import ServedIdentities, load_authorities
 from compiler.reconcile.logs import configure_logs
 from compiler.reconcile.nack_records import KeptNacks
 from compiler.reconcile.options import ServeOptions
+from compiler.reconcile.profile_page import ProfilePage
 from compiler.reconcile.questions import NoAnswer, NotThere, Questions
-from compiler.reconcile.status import Heard, Serving, add_delivery, count_unknown, describe, list_refused
+from compiler.reconcile.status import Heard, Serving, add_delivery, describe, describe_proxy, list_refused
 from compiler.reconcile.web import WebServer, admin_api, open_admin_socket, read_api
 from compiler.snapshot.image import ImageDamaged, ImageReader
 from compiler.state.live import LiveState
@@ -34,10 +38,17 @@ from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
 
 BEAT: Final = 1.0
-ROTATION: Final = 30.0
+SWEEP: Final = 30.0
 POSITIONS: Final = 5.0
 _CONVERGENCE: Final = 600.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_COLLECT_AFTER: Final = 10_000
+"""Objects; 700 unless told, which costs a connect storm some 3 % of its CPU."""
+
+_IN_A_TURN: Final = 16
+"""Proxies that are described before others get a turn: about half a millisecond."""
+
+_T = TypeVar("_T")
 _log = structlog.get_logger()
 
 
@@ -56,6 +67,9 @@ class Server:
         self._current = CurrentGeneration()
         self._serving: Serving | None = None
         self._heard = Heard()
+        self._pauses = HoldOff()
+        self._held: asyncio.TimerHandle | None = None
+        self._newest: Mapping[str, float] = {}
         self._xds = XdsServer(
             self._current, secrets=identities, records=KeptNacks(state), metrics=Metrics(self.registry)
         )
@@ -68,6 +82,7 @@ class Server:
         self._generation_gauge = Gauge(
             "meshwright_generation", "Number of the generation served.", registry=self.registry
         )
+        self._work = Counter("meshwright_work", "Runs of each step of the compiler.", ["step"], registry=self.registry)
         self._converging: asyncio.Task[None] | None = None
         self._background: list[asyncio.Task[None]] = []
         self._websites: list[WebServer] = []
@@ -79,6 +94,7 @@ class Server:
         """Until the supervisor says stop or is gone."""
         self._listen_to_supervisor()
         self._refresh({})
+        _settle_memory()
         await self._open()
         self._say_serving()
         loop = asyncio.get_running_loop()
@@ -89,12 +105,15 @@ class Server:
 
     # What the pages show.
 
-    async def status(self) -> Mapping[str, object]:
-        proxies = self._xds.list_proxies()
+    async def status(self, after: str = "", limit: int | None = None) -> Mapping[str, object]:
+        """Proxies whose names come after `after`, at most `limit`; pushes go on while they are described."""
         self._note("state", self._state.trouble)
         self._note("identity", self._describe_lacking())
+        proxies = [each async for each in _give_way(self._xds.iterate_proxies(after, limit))]
         refused = list_refused(proxies)
-        return describe(self._timed(), self._heard, proxies, await self._find_origins(refused) if refused else {})
+        origins = await self._find_origins(refused) if refused else {}
+        described = [orjson.Fragment(orjson.dumps(describe_proxy(one, origins))) async for one in _give_way(proxies)]
+        return describe(self._timed(), self._heard, self._xds.count_proxies(), described)
 
     async def ask(self, question: str, arguments: Mapping[str, object]) -> object:
         return await self._questions.ask(question, arguments)
@@ -108,8 +127,7 @@ class Server:
         match message.get("kind"):
             case "generation":
                 timings = message.get("timings")
-                self._refresh(timings if isinstance(timings, Mapping) else {})
-                self._say_serving()
+                self._hold_off(timings if isinstance(timings, Mapping) else {})
             case "refresh":
                 self._refresh({})
                 self._say_serving()
@@ -117,8 +135,12 @@ class Server:
                 self._heard.candidate = message
             case "source":
                 self._heard.source = message
+            case "work":
+                self._count_work(message.get("steps"))
             case "processes":
                 self._heard.processes = message
+                if not _is_worker_running(message):
+                    self._questions.fail("the compiling process has ended")
             case "answer":
                 self._questions.take(message)
             case "stop":
@@ -135,7 +157,29 @@ class Server:
 
         threading.Thread(target=listen_for_ever, name="listen", daemon=True).start()
 
+    def _count_work(self, steps: object) -> None:
+        for step, count in steps.items() if isinstance(steps, Mapping) else ():
+            self._work.labels(step).inc(count)
+
     # What is served.
+
+    def _hold_off(self, timings: Mapping[str, float]) -> None:
+        """What comes while a generation is held takes its place."""
+        loop = asyncio.get_running_loop()
+        self._newest = timings
+        if self._held is not None:
+            return
+        pause = self._pauses.wait(loop.time())
+        if pause:
+            self._held = loop.call_later(pause, self._pass_on)
+        else:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._pauses.note_passed(asyncio.get_running_loop().time(), held=self._held is not None)
+        self._held = None
+        self._refresh(self._newest)
+        self._say_serving()
 
     def _refresh(self, timings: Mapping[str, float]) -> None:
         """The image's last generation; where the image cannot be read, what is in memory is served on."""
@@ -236,7 +280,8 @@ class Server:
             self._note("admin", str(refusal))
             return
         self._admin = path
-        self._serve_web(WebServer(admin_api(self)), bound)
+        profiles = ProfilePage(self._questions, self._stopped, debug=self._options.debug)
+        self._serve_web(WebServer(admin_api(self, profiles.route())), bound)
 
     def _serve_web(self, website: WebServer, bound: socket.socket) -> None:
         self._websites.append(website)
@@ -250,16 +295,15 @@ class Server:
 
     async def _keep_up(self) -> None:
         """Certificates that are due, and which proxy holds what."""
-        rotated = time.monotonic()
+        swept = time.monotonic()
         while True:
             await asyncio.sleep(POSITIONS)
-            proxies = self._xds.list_proxies()
-            self._state.note_acked_digests({p.node: p.acked_digest for p in proxies if p.known and p.acked_digest})
-            if time.monotonic() - rotated > ROTATION:
-                rotated = time.monotonic()
-                self._identities.rotate_due()
-                self._note("unknown", _describe_unknown(count_unknown(proxies, self._current.generation)))
-                self._forget_strangers(frozenset(proxy.node for proxy in proxies))
+            self._state.note_acked_digests(self._xds.take_acked())
+            self._identities.rotate_due()
+            if time.monotonic() - swept > SWEEP:
+                swept = time.monotonic()
+                self._note("unknown", _describe_unknown(self._xds.count_proxies()["unknown"]))
+                self._forget_strangers(self._xds.connected)
 
     def _forget_strangers(self, connected: frozenset[str]) -> None:
         """Who left both the commit and us will not be asked for again."""
@@ -306,6 +350,25 @@ def main() -> int:
     options = ServeOptions.from_hello(hello)
     configure_logs("server", debug=options.debug)
     return serve(channel, options)
+
+
+def _is_worker_running(processes: Message) -> bool:
+    worker = processes.get("worker")
+    return isinstance(worker, Mapping) and bool(worker.get("running"))
+
+
+def _settle_memory() -> None:
+    """What was read at the start stays for good and need not be looked through; streams leave little in cycles."""
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+
+
+async def _give_way(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """Whoever else has something to do on the event loop gets a turn after each few."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _IN_A_TURN == 0:
+            await asyncio.sleep(0)
 
 
 def _wall_offset() -> float:

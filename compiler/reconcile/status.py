@@ -1,12 +1,11 @@
 """The status page: what is served, what is not and why, and what each proxy holds; built from plain values."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from compiler.reconcile.channel import Message
-from compiler.xds.served import Generation
 from compiler.xds.status import Delivery, ProxyStatus
 
 SCHEMA_VERSION: Final = 1
@@ -33,20 +32,22 @@ class Heard:
     troubles: dict[str, str] = field(default_factory=dict)
 
 
+Origins = Mapping[tuple[str, str, str], Mapping[str, object]]
+"""Where the text of a node's resource stands, by node, type and name."""
+
+
 def describe(
-    serving: Serving | None,
-    heard: Heard,
-    proxies: Iterable[ProxyStatus],
-    origins: Mapping[tuple[str, str, str], Mapping[str, object]],
+    serving: Serving | None, heard: Heard, fleet: Mapping[str, int], proxies: Sequence[object]
 ) -> Mapping[str, object]:
-    """`origins` says for a node, type and resource where its text stands."""
+    """`fleet` counts all proxies; `proxies` are described ones, all or a page of them."""
     processes = _without_kind(heard.processes) or {}
     return {
         "schemaVersion": SCHEMA_VERSION,
         "serving": _describe_serving(serving),
         "candidate": _without_kind(heard.candidate),
         "source": _describe_source(heard.source),
-        "proxies": [_describe_proxy(proxy, origins) for proxy in proxies],
+        "fleet": fleet,
+        "proxies": proxies,
         "pinned": None,
         "worker": processes.get("worker"),
         "server": processes.get("server"),
@@ -74,12 +75,6 @@ def list_refused(proxies: Iterable[ProxyStatus]) -> tuple[tuple[str, str, str], 
     )
 
 
-def count_unknown(proxies: Iterable[ProxyStatus], generation: Generation | None) -> int:
-    """Connected proxies that the served commit does not know."""
-    known = generation.proxies if generation is not None else {}
-    return sum(proxy.node not in known for proxy in proxies)
-
-
 def _describe_serving(serving: Serving | None) -> Mapping[str, object] | None:
     if serving is None:
         return None
@@ -100,9 +95,7 @@ def _describe_source(source: Message | None) -> Mapping[str, object]:
     }
 
 
-def _describe_proxy(
-    proxy: ProxyStatus, origins: Mapping[tuple[str, str, str], Mapping[str, object]]
-) -> Mapping[str, object]:
+def describe_proxy(proxy: ProxyStatus, origins: Origins) -> Mapping[str, object]:
     types: dict[str, object] = {}
     for url, status in proxy.types.items():
         nack = None
@@ -116,7 +109,14 @@ def _describe_proxy(
             }
         types[url] = {"sent": status.sent, "acked": status.acked, "nack": nack}
     return {
-        **{name: value for name, value in asdict(proxy).items() if name != "types"},
+        "node": proxy.node,
+        "mesh": proxy.mesh,
+        "known": proxy.known,
+        "digest": proxy.digest,
+        "acked_digest": proxy.acked_digest,
+        "fully_acked": proxy.fully_acked,
+        "protocol": proxy.protocol,
+        "version": proxy.version,
         "connected_since": _rfc3339(proxy.connected_since),
         "types": types,
     }

@@ -37,6 +37,9 @@ _SETTLED: Final = 30.0
 """A child that lived this many seconds starts its back-off anew."""
 
 _FROM_WORKER: Final = frozenset({"generation", "candidate", "source"})
+_PASSED_ON: Final = frozenset({"answer", "work"})
+"""Said once: a server that starts anew has no use for them."""
+
 _FROM_SERVER: Final = frozenset({"ask", "reconcile", "image-damaged"})
 
 
@@ -222,7 +225,7 @@ class Supervisor:
             self._enter(self._children["worker"], message)
         elif kind in _FROM_WORKER:
             self._remember(kind, message)
-        elif kind == "answer":
+        elif kind in _PASSED_ON:
             self._tell("server", kind, message)
 
     def _enter(self, child: Child, message: Message) -> None:

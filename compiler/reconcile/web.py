@@ -1,4 +1,4 @@
-"""HTTP of the server process: metrics, status and the read API; on the admin socket also the one command there is."""
+"""HTTP of the server process: metrics, status and the read API; on the admin socket also what else there is."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ class Answers(Protocol):
     @property
     def registry(self) -> CollectorRegistry: ...
 
-    async def status(self) -> Mapping[str, object]: ...
+    async def status(self, after: str, limit: int | None) -> Mapping[str, object]: ...
 
     async def ask(self, question: str, arguments: Mapping[str, object]) -> object:
         """Raises NoAnswer and NotThere."""
@@ -39,23 +39,26 @@ def read_api(answers: Answers) -> Starlette:
     return Starlette(routes=_read_routes(answers))
 
 
-def admin_api(answers: Answers) -> Starlette:
-    """The same, and `reconcile`; only for the socket that our own user alone may open."""
+def admin_api(answers: Answers, *more: Route) -> Starlette:
+    """The same, `reconcile`, and more; only for the socket that our own user alone may open."""
 
     async def reconcile(request: Request) -> Response:
         """`?forgive=true` lets quarantined trees be tried again."""
         answers.reconcile(forgive=request.query_params.get("forgive") == "true")
         return _json({"accepted": True}, 202)
 
-    return Starlette(routes=[*_read_routes(answers), Route("/reconcile", reconcile, methods=["POST"])])
+    return Starlette(routes=[*_read_routes(answers), Route("/reconcile", reconcile, methods=["POST"]), *more])
 
 
 def _read_routes(answers: Answers) -> list[Route]:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(answers.registry), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(_: Request) -> Response:
-        return _json(await answers.status())
+    async def status(request: Request) -> Response:
+        """`?after=NODE&limit=N` is a page of the proxies; `limit=0` leaves them out and still counts them."""
+        limit = request.query_params.get("limit", "")
+        page = int(limit) if limit.isdecimal() else None
+        return _json(await answers.status(request.query_params.get("after", ""), page))
 
     return [
         Route("/metrics", metrics),
