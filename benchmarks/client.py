@@ -62,6 +62,7 @@ class Proxy:
     _wanted: Counter[Name] = field(default_factory=Counter)
     _asked: set[Name] = field(default_factory=set)
     _opened: set[str] = field(default_factory=set)
+    _relinked: bool = False
 
     @property
     def is_settled(self) -> bool:
@@ -78,6 +79,10 @@ class Proxy:
         if self.versions:
             requests += [*self._subscribe(), self._open(LDS)]
         return requests
+
+    def open_all(self) -> list[bytes]:
+        """As `open`, and listeners at once: what a client sends that does not care for the answers."""
+        return [*self.open(), self._open(LDS)]
 
     def take(self, message: bytes) -> list[bytes]:
         """The ACK of a response, then what it leads to."""
@@ -99,11 +104,17 @@ class Proxy:
         before = self._links.pop(name, frozenset())
         if links:
             self._links[name] = links
+        if links == before:
+            return
+        self._relinked = True
         self._wanted.update(links - before)
         self._wanted.subtract(before - links)
 
     def _subscribe(self) -> Iterator[bytes]:
         """A type's names that are wanted from now on, and those that are not any more."""
+        if not self._relinked and self._asked:
+            return
+        self._relinked = False
         wanted = {name for name, count in self._wanted.items() if count > 0}
         new, gone = wanted - self._asked, self._asked - wanted
         for type_url in NAMED:

@@ -19,6 +19,8 @@ from compiler.identity.authority import create_authority, write_authority
 
 _PROGRAM: Final = "import sys; from compiler.cli.main import main; sys.exit(main())"
 """What the `meshwright` script does, with this interpreter."""
+NO_PROXIES: Final = "?limit=0"
+"""Of the status page only the head: the proxies of a large mesh are megabytes."""
 
 
 @dataclass
@@ -33,7 +35,8 @@ class Daemon:
     def start(cls, folder: Path, repository: Path, log: IO[bytes]) -> "Daemon":
         """Ready when it returns; raises RuntimeError where it ends instead."""
         authority = folder / "authority.pem"
-        write_authority(authority, create_authority(MESH, "builtin", now=datetime.now(UTC)))
+        if not authority.exists():
+            write_authority(authority, create_authority(MESH, "builtin", now=datetime.now(UTC)))
         flags = {"repo": repository, "data": folder / "data", "ca": f"file:{authority}", "interval": 1.0}
         flags |= dict.fromkeys(("xds", "http", "health"), "127.0.0.1:0")
         command = [sys.executable, "-c", _PROGRAM, "serve", "--insecure"]
@@ -45,17 +48,21 @@ class Daemon:
         ready = json.loads(first)
         return cls(process, ready["xds"], ready["http"])
 
-    def status(self) -> Mapping[str, Any]:
-        with urlopen(f"http://{self.http}/status") as answer:  # our own server on loopback
+    def status(self, query: str = NO_PROXIES) -> Mapping[str, Any]:
+        with urlopen(f"http://{self.http}/status{query}") as answer:  # our own server on loopback
             found: Mapping[str, Any] = json.load(answer)
             return found
 
     def wait_for(
-        self, condition: Callable[[Mapping[str, Any]], bool], timeout: float, pause: float = 0.1
+        self,
+        condition: Callable[[Mapping[str, Any]], bool],
+        timeout: float,
+        pause: float = 0.1,
+        query: str = NO_PROXIES,
     ) -> Mapping[str, Any]:
         """The first status page that meets the condition; raises TimeoutError with the last one's own words."""
         deadline = time.monotonic() + timeout
-        while not condition(status := self.status()):
+        while not condition(status := self.status(query)):
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"serving {status['serving']}, candidate {status['candidate']}, {status['troubles']}"

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ _METHOD: Final = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAg
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 * 1024 * 1024))
 _AT_ONCE: Final = 100
 """Streams that are being opened at a time."""
+_BREATH: Final = 0.5
+"""Seconds before a client that was cut off comes back."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Driver:
     _names: Names = field(default_factory=Names)
     _proxies: dict[str, Proxy] = field(default_factory=dict)
     _streams: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _mute: list[asyncio.Task[None]] = field(default_factory=list)
     _touched: set[str] = field(default_factory=set)
     _unsettled: set[str] = field(default_factory=set)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,11 +65,33 @@ class Driver:
 
     async def disconnect(self) -> Mapping[str, Any]:
         """What the proxies hold they keep, for the next connection."""
-        for task in self._streams.values():
+        tasks = [*self._streams.values(), *self._mute]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._streams.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._streams.clear()
+        self._mute.clear()
         return {}
+
+    async def mute(self, nodes: Sequence[str]) -> Mapping[str, Any]:
+        """Clients that ask for everything and never read; once all have asked."""
+        asked = asyncio.Semaphore(0)
+        self._mute += [asyncio.create_task(self._ask_and_be_silent(node, asked)) for node in nodes]
+        for _ in nodes:
+            await asked.acquire()
+        return {}
+
+    async def _ask_and_be_silent(self, node: str, asked: asyncio.Semaphore) -> None:
+        """Again whenever the server has lost patience."""
+        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
+            while True:
+                call = channel.stream_stream(_METHOD)()
+                with suppress(grpc.aio.AioRpcError):
+                    for request in Proxy(node, self._names).open_all():
+                        await call.write(request)
+                    asked.release()
+                    await call.code()
+                await asyncio.sleep(_BREATH)
 
     async def settle(self, quiet: float, patience: float) -> Mapping[str, Any]:
         """Until something was pushed and then nothing for as long as `quiet`."""
@@ -89,12 +115,14 @@ class Driver:
         """A channel of its own is a connection of its own."""
         async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
             try:
-                await self._converse(proxy, channel.stream_stream(_METHOD)(), gate)
-            except grpc.aio.AioRpcError:
+                await self._converse(proxy, channel, gate)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 self.tally.lost += 1
 
-    async def _converse(self, proxy: Proxy, call: Any, gate: asyncio.Semaphore) -> None:
+    async def _converse(self, proxy: Proxy, channel: Any, gate: asyncio.Semaphore) -> None:
+        """An opened stream that says nothing would be cut off, so it is not opened before its turn."""
         async with gate:
+            call = channel.stream_stream(_METHOD)()
             for request in proxy.open():
                 await call.write(request)
             self._note_settled(proxy)
@@ -131,6 +159,7 @@ async def _serve(driver: Driver) -> None:
     commands: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
         "connect": lambda asked: driver.connect(asked["nodes"], asked["patience"]),
         "disconnect": lambda _: driver.disconnect(),
+        "mute": lambda asked: driver.mute(asked["nodes"]),
         "settle": lambda asked: driver.settle(asked["quiet"], asked["patience"]),
         "reset": lambda _: _now(driver.reset),
         "read": lambda _: _now(driver.read),

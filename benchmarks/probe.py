@@ -35,6 +35,8 @@ from compiler.demo.traffic import Answer, Caller
 CLIENT: Final = "probe-client"
 SERVER: Final = "probe-server"
 NODES: Final = tuple(f"{MESH}.{name}" for name in (CLIENT, SERVER))
+QUERY: Final = f"?after={MESH}.probe&limit={len(NODES)}"
+"""The part of the status page that shows these two."""
 GRANTED: Final = 200
 WITHDRAWN: Final = 403
 """What the callee's Envoy answers itself where no permission names the caller."""
@@ -180,7 +182,8 @@ def _connect(address: Address) -> Caller:
 @contextmanager
 def _running_envoy(binary: Path, folder: Path, name: str, xds: str) -> Iterator[None]:
     """Started as `meshwright dataplane run` does it; what it says is in its folder."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    (folder / "admin.sock").unlink(missing_ok=True)
     host, _, port = xds.rpartition(":")
     node, server = NodeOptions(MESH, name), SocketAddress(host, int(port))
     options = BootstrapOptions(node, server, UnixSocket(folder / "admin.sock"), work_dir=folder)

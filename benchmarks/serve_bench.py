@@ -17,37 +17,26 @@ from benchmarks.effort import Effort
 from benchmarks.fleet import Fleet
 from benchmarks.generate import make_repository
 from benchmarks.measure import Measurement
-from benchmarks.repository import Changes, Moved, WorkloadRepository
+from benchmarks.repository import Moved, WorkloadRepository
+from benchmarks.stage import PATIENCE, Spent, Stage, converged, serves
+from benchmarks.storms import measure_connect, measure_idle, measure_restarts, measure_silent
 from benchmarks.tiers import Shape
 
 POINTS: Final = ("detected", "compiled", "durable", "first_push", "last_ack")
 _SAMPLE: Final = 100
 """Of a tier with more proxies than one machine can play, one of so many connects."""
 _MOST_CONNECTIONS: Final = 20_000
-_PATIENCE: Final = 120.0
+_FIRST_COMPILE: Final = 1_200.0
 _QUIET: Final = 0.1
-"""Seconds without a push after which the status page is asked for: it is large, and asking earlier would disturb."""
+"""Seconds without a push after which the status page is asked for: asking earlier would disturb."""
 _VERDICT: Final = 0.5
 """The same for a commit that pushes nothing."""
 _LOOK: Final = 0.01
 _STORM_COMMITS: Final = 100
 _STORM_SECONDS: Final = 10.0
-_IDLE_SECONDS: Final = 60.0
 _PROBED: Final = ("S", "M")
 """The tiers whose simulated proxies leave room for two real ones."""
 _FEWEST_FLIPS: Final = 20
-
-
-@dataclass
-class Stage:
-    """Everything that runs while something is measured."""
-
-    fleet: Fleet
-    repository: WorkloadRepository
-    daemon: Daemon
-    proxies: Proxies
-    nodes: Sequence[str]
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +48,6 @@ class Try:
     cpu: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """CPU seconds of each of the daemon's processes between two moments."""
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-
-    @property
-    def parts(self) -> Mapping[str, float]:
-        return {name: seconds - self.before.get(name, 0.0) for name, seconds in self.after.items()}
-
-    @property
-    def total(self) -> float:
-        return sum(self.parts.values())
-
-
 def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
     """Start and connect first; the storms and the idle minute only where edits are measured in full."""
     fleet = make_repository(folder / "mesh.git", shape)
@@ -83,11 +56,13 @@ def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -
         daemon = Daemon.start(folder, folder / "mesh.git", log)
         proxies = Proxies()
         try:
-            daemon.wait_for(lambda status: status["serving"] is not None, _PATIENCE)
+            daemon.wait_for(lambda status: status["serving"] is not None, _FIRST_COMPILE)
             seconds = time.perf_counter() - begun
             yield Measurement("start", "empty data folder to serving", (seconds,), sum(daemon.cpu().values()))
-            stage = Stage(fleet, WorkloadRepository(folder / "mesh.git"), daemon, proxies, _choose_nodes(fleet), folder)
+            repository = WorkloadRepository(folder / "mesh.git")
+            stage = Stage(fleet, repository, daemon, proxies, _choose_nodes(fleet), folder, log)
             yield from _measure_all(stage, operations, effort)
+            daemon = stage.daemon
         finally:
             proxies.stop()
             daemon.stop()
@@ -100,7 +75,7 @@ def _choose_nodes(fleet: Fleet) -> Sequence[str]:
 
 def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
     tier = stage.fleet.shape.tier.name
-    yield _measure_connect(stage, "C1", "connect storm")
+    yield measure_connect(stage, "C1", "connect storm")
     for name in operations:
         if name in EDITS:
             one = _measure_edit(stage, EDITS[name], effort)
@@ -109,31 +84,13 @@ def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Ite
         yield _measure_burst(stage)
     if "C2" in operations:
         stage.proxies.ask("disconnect")
-        yield _measure_connect(stage, "C2", "reconnect storm with versions known", known=True)
+        yield measure_connect(stage, "C2", "reconnect storm with versions known", known=True)
     if "I" in operations:
-        yield _measure_idle(stage)
-
-
-def _measure_connect(stage: Stage, name: str, title: str, *, known: bool = False) -> Measurement:
-    """Proxies whose versions are `known` hear nothing: the status page says when the server has believed them."""
-    stage.proxies.ask("reset")
-    memory, before = stage.daemon.rss(), stage.daemon.cpu()
-    begun = time.perf_counter()
-    seconds = stage.proxies.connect(stage.daemon.xds, stage.nodes, _PATIENCE)
-    if known:
-        stage.daemon.wait_for(_all_acked(len(stage.nodes)), _PATIENCE)
-        seconds = time.perf_counter() - begun
-    spent, after = Spent(before, stage.daemon.cpu()), stage.daemon.rss()
-    tally, count = stage.proxies.ask("read"), len(stage.nodes)
-    counters = {
-        "proxies": count,
-        "pushes": tally["pushes"],
-        "bytes per proxy": tally["bytes"] // count,
-        "server cpu us per proxy": spent.parts.get("server", 0.0) / count * 1e6,
-        "server rss per proxy": (after.get("server", 0) - memory.get("server", 0)) / count,
-        "lost streams": tally["lost"],
-    }
-    return Measurement(name, title, (seconds,), spent.total, spent.parts, counters, sum(after.values()))
+        yield measure_idle(stage)
+    if "silent" in operations:
+        yield measure_silent(stage)
+    if "restart" in operations:
+        yield from measure_restarts(stage)
 
 
 def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
@@ -147,30 +104,33 @@ def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
     _undo(stage, edit, count + 1)
     counters = {name: sum(one.tally[name] for one in tries) / count for name in ("pushes", "touched", "bytes")}
     counters |= {f"cpu ms {name}": sum(one.cpu[name] for one in tries) / count * 1e3 for name in tries[0].cpu}
+    if counters["pushes"]:
+        counters["server cpu us per push"] = counters["cpu ms server"] / counters["pushes"] * 1e3
+    points = {name: tuple(one.points[name] for one in tries) for name in tries[0].points}
     phases = {f"to {name}": sum(one.points[name] for one in tries) / count for name in tries[0].points}
     seconds, rss = tuple(max(one.points.values()) for one in tries), sum(stage.daemon.rss().values())
     cpu = sum(sum(one.cpu.values()) for one in tries) / count
-    return Measurement(edit.name, edit.title, seconds, cpu, phases, counters, rss)
+    return Measurement(edit.name, edit.title, seconds, cpu, phases, counters, rss, points=points)
 
 
 def _try(stage: Stage, edit: Edit, step: int) -> Try:
     """Raises TimeoutError where the commit does not become what it should.
 
-    CPU is read before the status page is asked for, which costs the server more than a small edit does.
+    CPU is read before the status page is asked for, which costs the server something too.
     """
     stage.proxies.ask("reset")
     before = stage.daemon.cpu()
     moved = commit_edit(stage.repository, edit, stage.fleet, step)
     if not edit.valid:
-        stage.daemon.wait_for(_refused(moved.commit), _PATIENCE, pause=_LOOK)
+        stage.daemon.wait_for(_refused(moved.commit), PATIENCE, pause=_LOOK)
         verdict = {"verdict": time.time() - moved.at}
         return Try(verdict, stage.proxies.ask("read"), Spent(before, stage.daemon.cpu()).parts)
     if edit.publishes:
-        stage.proxies.ask("settle", quiet=_QUIET, patience=_PATIENCE)
+        stage.proxies.ask("settle", quiet=_QUIET, patience=PATIENCE)
     else:
         time.sleep(_VERDICT)
     spent = Spent(before, stage.daemon.cpu()).parts
-    status = stage.daemon.wait_for((_converged if edit.publishes else _serves)(moved.commit), _PATIENCE)
+    status = stage.daemon.wait_for((converged if edit.publishes else serves)(moved.commit), PATIENCE)
     points = _since(moved, status["serving"]["timings"], POINTS if edit.publishes else POINTS[:3])
     return Try(points, stage.proxies.ask("read"), spent)
 
@@ -188,11 +148,11 @@ def _add_effect(stage: Stage, one: Measurement, effort: Effort) -> Iterator[Meas
 def _measure_effect(stage: Stage, binary: Path, effort: Effort) -> Measurement:
     """The probe is in the mesh only as long as this takes; the first two flips only warm up."""
     with probe.serving() as ports:
-        _commit_probe(stage, probe.write_probe(ports), "add the probe")
+        stage.commit_and_wait(probe.write_probe(ports), "add the probe")
         with probe.running_envoys(binary, stage.folder, stage.daemon.xds), probe.calling(ports) as line:
-            stage.daemon.wait_for(probe.holds_all, _PATIENCE)
+            stage.daemon.wait_for(probe.holds_all, PATIENCE, query=probe.QUERY)
             flips = _flip_repeatedly(stage, line, effort)
-        _commit_probe(stage, probe.remove_probe(), "remove the probe")
+        stage.commit_and_wait(probe.remove_probe(), "remove the probe")
     count = len(flips)
     phases = {f"to {name}": sum(one.points[name] for one in flips) / count for name in flips[0].points}
     counters = {f"cpu ms {name}": sum(one.cpu[name] for one in flips) / count * 1e3 for name in flips[0].cpu}
@@ -200,12 +160,6 @@ def _measure_effect(stage: Stage, binary: Path, effort: Effort) -> Measurement:
     cpu = sum(sum(one.cpu.values()) for one in flips) / count
     seconds = tuple(one.points["effect"] for one in flips)
     return Measurement("E1 effect", "a permission, to traffic through two Envoys", seconds, cpu, phases, counters)
-
-
-def _commit_probe(stage: Stage, changes: Changes, message: str) -> None:
-    """No connected proxy hears of it."""
-    moved = stage.repository.commit(changes, message)
-    stage.daemon.wait_for(_serves(moved.commit), _PATIENCE)
 
 
 def _flip_repeatedly(stage: Stage, line: probe.Line, effort: Effort) -> Sequence[Try]:
@@ -226,7 +180,7 @@ def _flip(stage: Stage, line: probe.Line, *, granted: bool) -> Try:
     effect = line.until(probe.GRANTED if granted else probe.WITHDRAWN) - moved.at
     time.sleep(_QUIET)
     spent = Spent(before, stage.daemon.cpu()).parts
-    status = stage.daemon.wait_for(_converged(moved.commit), _PATIENCE)
+    status = stage.daemon.wait_for(converged(moved.commit), PATIENCE, query=probe.QUERY)
     if refusals := probe.list_refusals(status):
         raise RuntimeError(f"a real Envoy refused {moved.commit}: {refusals}")
     return Try({**_since(moved, status["serving"]["timings"]), "effect": effect}, {}, spent)
@@ -235,9 +189,9 @@ def _flip(stage: Stage, line: probe.Line, *, granted: bool) -> Try:
 def _undo(stage: Stage, edit: Edit, steps: int) -> None:
     """Nothing of it is still on its way when this returns."""
     stage.repository.commit(undo(stage.fleet, edit, steps), f"undo {edit.name}")
-    stage.daemon.wait_for(_serves(stage.repository.tip), _PATIENCE)
+    stage.daemon.wait_for(serves(stage.repository.tip), PATIENCE)
     if edit.publishes:
-        stage.daemon.wait_for(_converged(stage.repository.tip), _PATIENCE)
+        stage.daemon.wait_for(converged(stage.repository.tip), PATIENCE)
 
 
 def _since(moved: Moved, timings: Mapping[str, float], points: Sequence[str] = POINTS) -> Mapping[str, float]:
@@ -252,7 +206,7 @@ def _measure_burst(stage: Stage) -> Measurement:
     for step in range(_STORM_COMMITS):
         time.sleep(max(0.0, begun + step * _STORM_SECONDS / _STORM_COMMITS - time.monotonic()))
         moved = commit_edit(stage.repository, edits[step % 3], stage.fleet, step)
-    status = stage.daemon.wait_for(_converged(moved.commit), _PATIENCE)
+    status = stage.daemon.wait_for(converged(moved.commit), PATIENCE)
     spent = Spent(before, stage.daemon.cpu())
     points = _since(moved, status["serving"]["timings"])
     counters = {"pushes": stage.proxies.ask("read")["pushes"], "generation": status["serving"]["generation"]}
@@ -261,26 +215,6 @@ def _measure_burst(stage: Stage) -> Measurement:
     phases = {f"to {name}": seconds for name, seconds in points.items()}
     title = "100 commits in 10 s, after the last"
     return Measurement("E9", title, (points["last_ack"],), spent.total, phases, counters)
-
-
-def _measure_idle(stage: Stage) -> Measurement:
-    before = stage.daemon.cpu()
-    time.sleep(_IDLE_SECONDS)
-    spent = Spent(before, stage.daemon.cpu())
-    counters = {f"share of a core, {name}": part / _IDLE_SECONDS for name, part in spent.parts.items()}
-    return Measurement("I", "idle, all connected", (_IDLE_SECONDS,), spent.total, {}, counters)
-
-
-def _serves(commit: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda status: bool(status["serving"]["commit"] == commit)
-
-
-def _converged(commit: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda status: _serves(commit)(status) and "last_ack" in status["serving"]["timings"]
-
-
-def _all_acked(count: int) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda status: sum(proxy["fully_acked"] for proxy in status["proxies"]) == count
 
 
 def _refused(commit: str) -> Callable[[Mapping[str, Any]], bool]:
