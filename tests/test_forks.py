@@ -63,17 +63,27 @@ def test_what_fails_in_a_child_fails_here() -> None:
         collect(fail, 2)
 
 
-def test_nobody_is_left_behind() -> None:
+def test_nobody_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    fork = os.fork
+
+    def note() -> int:
+        started.append(fork())
+        return started[-1]
+
     def linger(share: Sequence[int]) -> list[int]:
         if os.getpid() == PARENT:
             raise KeyboardInterrupt
         signal.pause()
         return double(share)
 
+    monkeypatch.setattr(os, "fork", note)
     with pytest.raises(KeyboardInterrupt):
         collect(linger, 3)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(started) == 2
+    for child in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child, os.WNOHANG)
 
 
 def test_without_room_for_another_process_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
