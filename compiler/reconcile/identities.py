@@ -47,7 +47,7 @@ class ServedIdentities:
         self._source = IdentitySource(authorities)
         self._served: ServedGeneration | None = None
         self._naming: dict[str, set[str]] = {}
-        self._unplanned: dict[str, None] = {}
+        self._unplanned: dict[str, datetime] = {}
         self._planned: dict[str, datetime] = {}
         self._due: list[tuple[datetime, str]] = []
         self._framed: dict[str, tuple[ServedSecret, Resource]] = {}
@@ -92,8 +92,7 @@ class ServedIdentities:
         """Tells of every proxy that is owed another certificate; of proxies that came, some are planned each time."""
         now = self._clock.now()
         for node in tuple(islice(self._unplanned, _PLANNED_AT_ONCE)):
-            del self._unplanned[node]
-            self._plan(node, now)
+            self._plan(node, self._unplanned.pop(node))
         while self._due and self._due[0][0] <= now:
             moment, node = heappop(self._due)
             if self._planned.get(node) == moment:
@@ -101,7 +100,7 @@ class ServedIdentities:
                 self._tell(node)
 
     def _plan(self, node: str, now: datetime) -> None:
-        """What stands in the heap of a node that has gone or was planned anew is dropped when its turn comes."""
+        """The first rotation after `now`; what the heap has of a node that is gone or planned anew is dropped there."""
         moment = self._source.next_rotation(now, (node,))
         if moment is not None:
             self._planned[node] = moment
@@ -110,10 +109,11 @@ class ServedIdentities:
     def _plan_anew(self) -> None:
         self._due.clear()
         self._planned.clear()
-        self._unplanned = {node: None for nodes in self._naming.values() for node in sorted(nodes)}
+        now = self._clock.now()
+        self._unplanned = {node: now for nodes in self._naming.values() for node in sorted(nodes)}
 
     def _note_naming(self, node: str, proxy: ServedProxy | None) -> None:
-        """Which proxies of each mesh have secrets; one that is new here has to be planned."""
+        """Which proxies of each mesh have secrets; one that is new is planned later, from the moment of its coming."""
         naming = self._naming.setdefault(node.partition(".")[0], set())
         if proxy is None or not proxy.secrets:
             naming.discard(node)
@@ -121,7 +121,7 @@ class ServedIdentities:
             self._unplanned.pop(node, None)
         elif node not in naming:
             naming.add(node)
-            self._unplanned[node] = None
+            self._unplanned[node] = self._clock.now()
 
     def _frame(self, secret: ServedSecret) -> Resource:
         """What all proxies of a mesh are told alike is the same object each time, and framed once."""

@@ -253,6 +253,12 @@ class Subscription:
         return bool(self.memory.refused) or self.memory.refused_digest is not None
 
     @property
+    def _keeps_refused(self) -> bool:
+        """Something else than a secret stands in the configuration and was refused."""
+        refused = self._refused_names.items() if self.memory.refused else ()
+        return any(names for url, names in refused if url != SDS)
+
+    @property
     def _base(self) -> ProxyConfig:
         return choose_base(self.config or _NO_CONFIG, self.memory)
 
@@ -281,10 +287,11 @@ class Subscription:
             return
         if not is_finished(self.types, patient=self._patient):
             return
-        if self._base is self.config and not any(names for url, names in self._refused_names.items() if url != SDS):
+        if self._base is self.config and not self._keeps_refused:
             self.converged = self.memory.fallback = self.config
             self.memory.doubts.clear()
-            self.memory.nacks = {url: nack for url, nack in self.memory.nacks.items() if url == SDS}
+            if self.memory.nacks:
+                self.memory.nacks = {url: nack for url, nack in self.memory.nacks.items() if url == SDS}
 
 
 def _list_changed_types(former: ProxyConfig, config: ProxyConfig) -> list[str]:

@@ -52,6 +52,7 @@ def test_a_commit_reaches_a_proxy_and_the_status_says_when(
     assert where["digest"] != status["serving"]["digest"]
     metrics = daemon.get("/metrics")[1]
     assert "meshwright_convergence_seconds_count 1.0" in metrics
+    assert 'meshwright_work_total{step="toys"}' in metrics
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Which proxy is told which secret."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,6 +86,50 @@ def test_a_mesh_without_an_authority_is_named() -> None:
     identities = ServedIdentities({})
     identities.serve(_generation({"web": (IDENTITY,)}))
     assert identities.lacking == ("shop",)
+
+
+class Clock:
+    """Stands in for the steady clock."""
+
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+def test_a_proxy_is_told_once_in_each_epoch_and_not_after_it_has_gone(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "moment", datetime.now(UTC))
+    monkeypatch.setattr("compiler.reconcile.identities.SteadyClock", Clock)
+    identities, told = _serving(authority, {"web": (IDENTITY,), "other": (IDENTITY,), "plain": ()}), list[str | None]()
+    identities.subscribe(told.append)
+    identities.rotate_due()
+    for _ in range(3):
+        Clock.moment += timedelta(hours=16)
+        identities.rotate_due()
+        identities.rotate_due()
+    assert sorted(map(str, told)) == ["shop.other"] * 3 + ["shop.web"] * 3
+    identities.serve(_generation({"web": (IDENTITY,)}))
+    identities.serve(_generation({"web": (IDENTITY,), "other": (IDENTITY,)}))
+    told.clear()
+    identities.rotate_due()
+    for _ in range(2):
+        Clock.moment += timedelta(hours=16)
+        identities.rotate_due()
+    assert sorted(map(str, told)) == ["shop.other", "shop.other", "shop.web", "shop.web"]
+
+
+def test_a_rotation_between_a_proxys_coming_and_its_planning_is_not_missed(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "moment", datetime.now(UTC))
+    monkeypatch.setattr("compiler.reconcile.identities.SteadyClock", Clock)
+    identities, told = _serving(authority, {"web": (IDENTITY,)}), list[str | None]()
+    identities.subscribe(told.append)
+    Clock.moment += timedelta(hours=16)
+    identities.rotate_due()
+    assert told == ["shop.web"]
 
 
 def _serving(authority: Authority, proxies: dict[str, tuple[SecretName, ...]]) -> ServedIdentities:

@@ -122,3 +122,26 @@ def test_configs_are_the_same_by_content_not_only_by_identity() -> None:
 
 def test_a_resource_does_not_print_its_body() -> None:
     assert "hush" not in repr(Resource("a", "1", b"hush"))
+
+
+@given(st.sampled_from((CDS, LDS, "", "x" * 200)), st.text(max_size=200))
+def test_an_ack_is_read_from_its_bytes_as_protobuf_would_read_it(type_url: str, nonce: str) -> None:
+    message = DeltaDiscoveryRequest(type_url=type_url, response_nonce=nonce)
+    assert delta.read_request(message.SerializeToString()) == (DeltaRequest(type_url, nonce=nonce), None)
+
+
+@given(st.binary(max_size=40), st.integers(0, 40))
+def test_bytes_that_are_no_plain_ack_are_left_to_protobuf(junk: bytes, place: int) -> None:
+    """Whatever an ACK is spoilt with, the quick reading gives what protobuf gives, or nothing."""
+    ack = DeltaDiscoveryRequest(type_url="a.b", response_nonce="7").SerializeToString()
+    spoilt = ack[:place] + junk + ack[place:]
+    try:
+        expected = DeltaDiscoveryRequest.FromString(spoilt)
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            delta.read_request(spoilt)
+        return
+    request, _ = delta.read_request(spoilt)
+    assert (request.type_url, request.nonce) == (expected.type_url, expected.response_nonce)
+    assert request.subscribe == tuple(expected.resource_names_subscribe)
+    assert (request.error is not None) == expected.HasField("error_detail")
