@@ -151,7 +151,7 @@ class Compiler:
     def snapshots(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """A snapshot of each proxy whose slice of the mesh changed; what Envoy would refuse in any of them."""
         proxies = {key for key in self._awaited if (one := resources.resources.get(key)) is not None and is_proxy(one)}
-        for key in self._awaited - proxies:
+        for key in (self._awaited - proxies) & self._taken.keys():
             self._replace(key, None)
         wanted = sorted({key for key in proxies if key not in self._taken} | self.memo.stale(SNAPSHOT))
         compute_ahead(self.memo, wanted, self.processes)
