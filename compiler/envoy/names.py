@@ -6,7 +6,6 @@ PASSTHROUGH_OUTBOUND: Final = "self_transparentproxy_passthrough_outbound_ipv"
 PASSTHROUGH_INBOUND: Final = "self_transparentproxy_passthrough_inbound_ipv"
 NO_DESTINATION_OUTBOUND: Final = "self_transparentproxy_no_destination_outbound"
 
-RBAC_FILTER: Final = "envoy.filters.http.rbac"
 NETWORK_RBAC_FILTER: Final = "envoy.filters.network.rbac"
 GRPC_STATS_FILTER: Final = "envoy.filters.http.grpc_stats"
 ROUTER_FILTER: Final = "envoy.filters.http.router"
