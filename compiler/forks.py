@@ -10,8 +10,9 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from typing import BinaryIO, Final, NamedTuple, TypeVar
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final, Generic, NamedTuple, TypeVar
 
 _PR_SET_PDEATHSIG: Final = 1
 T = TypeVar("T")
@@ -46,6 +47,47 @@ def map_shares(work: Callable[[Sequence[T]], R], items: Sequence[T], *, processe
         _end([child for child in started if child is not None])
 
 
+class Errand(Generic[R]):
+    """What a child was sent to find out while we do something else; others that are sent later may ask it too."""
+
+    def __init__(self, child: _Child | None, file: BinaryIO) -> None:
+        self._child = child
+        self._file = file
+
+    def result(self) -> R | None:
+        """Waits for it; None where there was no room for another process, or it died before it knew."""
+        if self._child is None:
+            return None
+        self._child.answer.read()  # nothing is ever in it, so that whoever else waits misses nothing
+        number = self._file.fileno()
+        try:
+            return pickle.loads(os.pread(number, os.fstat(number).st_size, 0))  # type: ignore[no-any-return]  # noqa: S301  # of our own child
+        except (EOFError, pickle.UnpicklingError):
+            return None
+
+
+@contextmanager
+def send(find: Callable[[], R]) -> Iterator[Errand[R]]:
+    """A child finds something out, with everything as it is now.
+
+    Leaving waits for its end, so that nothing is left behind; leaving by an exception makes it end.
+    """
+    gc.freeze()
+    with TemporaryFile() as file:
+
+        def run(_: int) -> None:
+            pickle.dump(find(), file, pickle.HIGHEST_PROTOCOL)
+            file.flush()
+
+        child = _fork(run, _find_end_with(os.getpid()))
+        try:
+            yield Errand(child, file)
+            if child is not None:
+                child.answer.read()
+        finally:
+            _end([child] if child is not None else [])
+
+
 def _find_end_with(parent: int) -> Callable[[], None]:
     """A child of a process that is killed outright ends too: it holds open what others watch to see that end."""
     if sys.platform != "linux":
@@ -63,7 +105,17 @@ def _find_end_with(parent: int) -> Callable[[], None]:
 
 
 def _start(work: Callable[[Sequence[T]], R], share: Sequence[T], end_with: Callable[[], None]) -> _Child | None:
-    """None where there is no room for another process."""
+    """None where there is no room for another process. Silence makes the parent do the share itself."""
+
+    def run(writing: int) -> None:
+        with os.fdopen(writing, "wb") as answer:
+            pickle.dump(work(share), answer, pickle.HIGHEST_PROTOCOL)
+
+    return _fork(run, end_with)
+
+
+def _fork(run: Callable[[int], None], end_with: Callable[[], None]) -> _Child | None:
+    """A child that runs that, with its end of a pipe to its parent."""
     reading, writing = os.pipe()
     try:
         process = os.fork()
@@ -73,17 +125,16 @@ def _start(work: Callable[[Sequence[T]], R], share: Sequence[T], end_with: Calla
         return None
     if process == 0:
         end_with()
-        _answer(work, share, writing)
+        _live(run, writing)
     os.close(writing)
     return _Child(process, os.fdopen(reading, "rb"))
 
 
-def _answer(work: Callable[[Sequence[T]], R], share: Sequence[T], writing: int) -> None:
-    """The whole life of a child: nothing of ours is run at its end. Silence makes the parent do the share itself."""
+def _live(run: Callable[[int], None], writing: int) -> None:
+    """The whole life of a child: nothing of ours is run at its end."""
     try:
         gc.disable()
-        with os.fdopen(writing, "wb") as answer:
-            pickle.dump(work(share), answer, pickle.HIGHEST_PROTOCOL)
+        run(writing)
     finally:
         os._exit(0)
 

@@ -12,6 +12,8 @@ from typing import Final
 
 _MANY: Final = 1_000_000
 """Objects of a first compile, of which nearly all stay: the few cycles among them are let be."""
+_SEVERAL: Final = 200_000
+"""Objects that take a tenth of a second to look at, for nothing where the process is about to end."""
 
 
 def collect_by_hand() -> None:
@@ -21,12 +23,14 @@ def collect_by_hand() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """For a command that ends when its work does."""
+    """For a command that ends when its work does: of much that it made nothing is looked at afterwards either."""
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if running and gc.get_count()[0] > _SEVERAL:
+            gc.freeze()
         if running:
             gc.enable()
 

@@ -6,10 +6,13 @@ sources up to date and computes it anew only if one of them really changed. So i
 functions with remembered inputs, and the cost of an edit is the part of the graph between it and what it alters.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from array import array
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar, cast
+from itertools import islice
+from operator import is_
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 W = TypeVar("W")
@@ -36,11 +39,11 @@ class Query(Generic[K, V_co]):
     recent: int = 0
 
 
+Table = Input[Any, Any] | Query[Any, Any]
+
+
 class CyclicQueryError(RuntimeError):
     """A query that asks itself: a mistake in the compiler."""
-
-
-_NOBODY: Final[frozenset["_Node"]] = frozenset()
 
 
 class _Node:
@@ -48,25 +51,42 @@ class _Node:
 
     __slots__ = ("changed_at", "computing", "dependents", "key", "sources", "stale", "table", "value", "verified_at")
 
-    def __init__(self, table: Input[Any, Any] | Query[Any, Any], key: Hashable) -> None:
+    def __init__(
+        self, table: Input[Any, Any] | Query[Any, Any], key: Hashable, value: Any = None, revision: int = 0
+    ) -> None:
+        """Of a revision where the value is known, which is no more stale then."""
         self.table = table
         self.key = key
-        self.value: Any = None
-        self.changed_at = 0
-        self.verified_at = 0
-        self.stale = True
+        self.value: Any = value
+        self.changed_at = revision
+        self.verified_at = revision
+        self.stale = not revision
         self.computing = False
         self.sources: tuple[_Node, ...] = ()
-        self.dependents: set[_Node] | frozenset[_Node] = _NOBODY
+        self.dependents: set[_Node] | None = None
 
     def lean(self, dependent: "_Node") -> None:
-        if isinstance(self.dependents, frozenset):
-            self.dependents = set()
-        self.dependents.add(dependent)
+        if self.dependents is None:
+            self.dependents = {dependent}
+        else:
+            self.dependents.add(dependent)
 
     def let_go(self, dependent: "_Node") -> None:
-        if isinstance(self.dependents, set):
+        if self.dependents is not None:
             self.dependents.discard(dependent)
+
+
+class TableImage(NamedTuple):
+    """One table without its functions: of each value its key, and by their numbers the values it was computed from.
+
+    Values are numbered through all tables, in order; `sources` has those of the first value first, `counts` of each.
+    """
+
+    name: str
+    keys: tuple[Hashable, ...]
+    values: tuple[Any, ...]
+    counts: Sequence[int]
+    sources: Sequence[int]
 
 
 @dataclass
@@ -74,11 +94,11 @@ class Memo:
     """All remembered values of one compiler; `computed` counts the runs of each query."""
 
     computed: dict[str, int] = field(default_factory=dict)
-    _tables: dict[object, dict[Hashable, _Node]] = field(default_factory=dict)
+    _tables: defaultdict[object, dict[Hashable, _Node]] = field(default_factory=lambda: defaultdict(dict))
     _stack: list[dict[_Node, None]] = field(default_factory=list)
     _revision: int = 1
     _loose: set[_Node] = field(default_factory=set)
-    _stale: dict[object, set[Hashable]] = field(default_factory=dict)
+    _stale: defaultdict[object, set[Hashable]] = field(default_factory=lambda: defaultdict(set))
     """By table the keys that went stale and were not asked for since."""
     _named: dict[str, object] = field(default_factory=dict)
     _recent: dict[object, OrderedDict[Hashable, _Node]] = field(default_factory=dict)
@@ -99,28 +119,38 @@ class Memo:
 
     def read(self, table: Input[K, W], key: K) -> W:
         """An input, remembered as a source of the running query."""
-        node = self._node(table, key)
+        node = self._tables[table].get(key)
+        if node is None:
+            node = self._new_node(table, key)
         if self._stack:
             self._stack[-1][node] = None
-        return cast("W", node.value)
+        value: W = node.value
+        return value
 
     def ask(self, query: Query[K, W], key: K) -> W:
         """A query's value, computed only where a source of it changed."""
-        node = self._node(query, key)
+        node = self._tables[query].get(key)
+        if node is None:
+            node = self._new_node(query, key)
         if node.stale:
             self._refresh(node)
         if self._stack:
             self._stack[-1][node] = None
-        return cast("W", node.value)
+        value: W = node.value
+        return value
 
     def stale(self, query: Query[K, Any]) -> frozenset[K]:
         """The keys whose value may have changed since they were last asked for."""
         return frozenset(cast("set[K]", self._stale.get(query, _NO_KEYS)))
 
+    def has(self, query: Query[K, Any], key: K) -> bool:
+        """Whether it was asked for before, though it may have to be brought up to date."""
+        return key in self._tables.get(query, {})
+
     def lacks(self, query: Query[K, Any], key: K) -> bool:
-        """Whether asking for it would take a look at more than what is remembered."""
+        """Whether asking for it would take a look at more than what is remembered, be it for nobody any more."""
         node = self._tables.get(query, {}).get(key)
-        return node is None or node.stale
+        return key not in self._recent.get(query, ()) if node is None else node.stale
 
     def sources(self, query: Query[K, Any], key: K) -> tuple[tuple[str, Hashable], ...]:
         """What a value was computed from: names of tables, and keys."""
@@ -165,6 +195,40 @@ class Memo:
         """Add to `computed` what is not a query's run."""
         self.computed[name] = self.computed.get(name, 0) + number
 
+    def image(self) -> tuple[TableImage, ...]:
+        """All that is remembered and up to date; nothing that was lately forgotten is in it."""
+        tables = [
+            (cast("Table", table), [node for node in nodes.values() if not node.stale])
+            for table, nodes in self._tables.items()
+        ]
+        numbers = {node: number for number, node in enumerate(node for _, nodes in tables for node in nodes)}
+        return tuple(_picture(table, nodes, numbers) for table, nodes in tables)
+
+    @classmethod
+    def from_image(
+        cls, images: Iterable[TableImage], tables: Mapping[str, Input[Any, Any] | Query[Any, Any]]
+    ) -> "Memo":
+        """A memo that would give that image; raises KeyError for a table that is none of these, which are by name."""
+        memo = cls()
+        drawn = [(image, memo._restore(tables[image.name], image)) for image in images]
+        every = [node for _, nodes in drawn for node in nodes]
+        for image, nodes in drawn:
+            sources = map(every.__getitem__, image.sources)
+            for node, count in zip(nodes, image.counts, strict=True):
+                node.sources = tuple(islice(sources, count))
+                for source in node.sources:  # `lean`, without a call for each of a mesh's hundred thousands
+                    if source.dependents is None:
+                        source.dependents = {node}
+                    else:
+                        source.dependents.add(node)
+        return memo
+
+    def _restore(self, table: Table, image: TableImage) -> list[_Node]:
+        pairs = zip(image.keys, image.values, strict=True)
+        nodes = [_Node(table, key, value, self._revision) for key, value in pairs]
+        self._tables[table] = dict(zip(image.keys, nodes, strict=True))
+        return nodes
+
     @property
     def size(self) -> int:
         """How many values are remembered."""
@@ -207,7 +271,7 @@ class Memo:
         if isinstance(table, Query) and table.recent and (recalled := self._recall(table, key)) is not None:
             self._tables[table][key] = recalled
             return recalled
-        node = self._tables.setdefault(table, {})[key] = _Node(table, key)
+        node = self._tables[table][key] = _Node(table, key)
         if isinstance(table, Input):
             node.value, node.stale = table.default, False
             self._loose.add(node)
@@ -235,7 +299,7 @@ class Memo:
         node.computing = True
         self._stack.append(read)
         try:
-            value = cast(Query[Any, Any], node.table).function(self, node.key)
+            value = node.table.function(self, node.key)  # type: ignore[union-attr]  # inputs are never stale
         except BaseException:
             self._lean_on(node, dict.fromkeys(node.sources) | read)
             raise
@@ -250,12 +314,15 @@ class Memo:
         self._freshen(node)
 
     def _lean_on(self, node: _Node, read: dict[_Node, None]) -> None:
+        """Mostly on the same as before."""
+        if len(read) == len(node.sources) and all(map(is_, read, node.sources)):
+            return
         for source in node.sources:
             if source not in read:
                 source.let_go(node)
                 self._loose.add(source)
         node.sources = tuple(read)
-        for source in read:
+        for source in node.sources:
             source.lean(node)
 
     def _freshen(self, node: _Node) -> None:
@@ -264,13 +331,24 @@ class Memo:
             waiting.discard(node.key)
 
     def _mark_stale(self, node: _Node) -> None:
-        waiting = list(node.dependents)
+        waiting = list(node.dependents or ())
         while waiting:
             dependent = waiting.pop()
             if not dependent.stale:
                 dependent.stale = True
-                self._stale.setdefault(dependent.table, set()).add(dependent.key)
-                waiting.extend(dependent.dependents)
+                self._stale[dependent.table].add(dependent.key)
+                if dependent.dependents:
+                    waiting.extend(dependent.dependents)
+
+
+def _picture(table: Table, nodes: Sequence[_Node], numbers: Mapping[_Node, int]) -> TableImage:
+    return TableImage(
+        table.name,
+        tuple(node.key for node in nodes),
+        tuple(node.value for node in nodes),
+        array("I", [len(node.sources) for node in nodes]),
+        array("I", [numbers[source] for node in nodes for source in node.sources]),
+    )
 
 
 _NO_KEYS: Final[frozenset[Hashable]] = frozenset()

@@ -23,6 +23,7 @@ def _as_before() -> Iterator[None]:
     Cycle.freed = 0
     yield
     gc.unfreeze()
+    gc.collect()
     gc.enable()
 
 
@@ -41,6 +42,22 @@ def test_what_stays_is_looked_at_once() -> None:
     assert frozen > len(kept)
     settle()
     assert gc.get_freeze_count() >= frozen
+
+
+def test_what_a_command_made_is_not_looked_at_when_it_is_done() -> None:
+    with uncollected():
+        made: list[object] = [[] for _ in range(300_000)]
+        made.append(made)
+        Cycle()
+    gc.collect()
+    assert (len(made), Cycle.freed) == (300_001, 0)
+
+
+def test_the_cycles_of_a_small_command_are_freed_later() -> None:
+    with uncollected():
+        Cycle()
+    gc.collect()
+    assert Cycle.freed == 1
 
 
 def test_a_command_leaves_the_collector_as_it_was() -> None:

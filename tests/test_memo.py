@@ -39,6 +39,24 @@ def test_only_what_leans_on_an_edit_is_stale() -> None:
     assert memo.stale(TOTAL) == {("a",)}
 
 
+def test_what_went_stale_is_had_and_lacked() -> None:
+    memo = Memo()
+    memo.ask(PARITY, "a")
+    memo.write(NUMBER, "a", 1)
+    assert memo.has(PARITY, "a")
+    assert memo.lacks(PARITY, "a")
+    assert not memo.has(PARITY, "b")
+
+
+def test_what_reads_the_same_again_still_leans_on_it() -> None:
+    memo = Memo()
+    for number in (1, 2, 3, 4):
+        memo.write(NUMBER, "a", number)
+        assert memo.ask(TOTAL, ("a", "b")) == number % 2
+    memo.forget(TOTAL, [("a", "b")])
+    assert memo.size == 1
+
+
 def test_what_is_no_longer_used_is_forgotten() -> None:
     memo = Memo()
     memo.ask(TOTAL, ("a", "b"))
@@ -155,3 +173,47 @@ def test_what_was_recalled_follows_edits() -> None:
     assert choose(memo, 1, 2, 1) == [10, 0, 10]
     memo.write(NUMBER, "1", 7)
     assert memo.ask(CHOSEN, "") == 70
+
+
+TABLES = {table.name: table for table in (NUMBER, PARITY, TOTAL, CHOICE)}
+EDITS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=6)
+
+
+@given(before=EDITS, after=EDITS)
+def test_a_memo_made_from_an_image_goes_on_as_the_one_that_was_drawn(
+    before: list[tuple[str, int]], after: list[tuple[str, int]]
+) -> None:
+    drawn = Memo()
+    for key, number in before:
+        drawn.write(NUMBER, key, number)
+    for key in "abc":
+        drawn.ask(CHOICE, key)
+    drawn.ask(TOTAL, ("a", "b"))
+    drawn.sweep()
+    restored = Memo.from_image(drawn.image(), TABLES)
+    assert restored.image() == drawn.image()
+    counted = dict(drawn.computed)
+    for key, number in after:
+        for memo in (drawn, restored):
+            memo.write(NUMBER, key, number)
+        asked = [(memo.ask(CHOICE, key), memo.ask(TOTAL, ("a", "b"))) for memo in (drawn, restored)]
+        assert asked[0] == asked[1]
+    cost = {name: count - counted.get(name, 0) for name, count in drawn.computed.items()}
+    assert {name: count for name, count in cost.items() if count} == restored.computed
+
+
+def test_what_is_stale_is_not_in_an_image() -> None:
+    memo = Memo()
+    memo.ask(TOTAL, ("a", "b"))
+    memo.write(NUMBER, "a", 1)
+    restored = Memo.from_image(memo.image(), TABLES)
+    assert not restored.has(TOTAL, ("a", "b"))
+    assert restored.ask(TOTAL, ("a", "b")) == memo.ask(TOTAL, ("a", "b")) == 1
+    assert restored.computed == {"total": 1, "parity": 1}
+
+
+def test_an_image_of_an_unknown_table_is_refused() -> None:
+    memo = Memo()
+    memo.write(NUMBER, "a", 1)
+    with pytest.raises(KeyError):
+        Memo.from_image(memo.image(), {})

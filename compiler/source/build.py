@@ -148,8 +148,12 @@ class _Frame:
 
 
 _TAG_DIRECTIVE = re.compile("^%TAG", re.MULTILINE)
+_NO_TABS = "indent with spaces, not tabs"
 _SYNTAX_HINTS = (
-    ("cannot start any token", "indent with spaces, not tabs, and quote values that begin with a special character"),
+    ("a tab character", _NO_TABS),
+    ("cannot start any token", "quote values that begin with a special character"),
+    ("found unexpected end of stream", "close the quote that opens here"),
+    ("found unexpected document indicator", "close the quote that opens here"),
     ("mapping values are not allowed", "quote values that hold ': ', and look at the indentation"),
     ("could not find expected ':'", "write `key: value`, with a space after the colon"),
     ("block", "look at the indentation of this line and those before it"),
@@ -167,7 +171,7 @@ def build_documents(
     try:
         yield from builder.documents()
     except yaml.MarkedYAMLError as error:
-        raise Stopped(_syntax_error(error)) from error
+        raise Stopped(_syntax_error(error, text)) from error
     except yaml.YAMLError as error:
         raise Stopped(Diagnostic(Position("", 1, 1), YAML_SYNTAX, shorten(str(error)), "save it as UTF-8")) from error
 
@@ -264,7 +268,7 @@ class _Builder:
         if self._nodes > self._limits.max_nodes:
             raise Stopped(self._too_many(event))
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
-            self._refuse(event, refuse_tag(event.tag))
+            self._refuse(event, refuse_tag())
         self._stack.append(frame)
 
     def _close(self, event: Event) -> tuple[object, Event]:
@@ -282,14 +286,14 @@ class _Builder:
     def _alias(self, event: Event) -> object:
         anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
-            self._find(event, UNKNOWN_ALIAS, f"no anchor &{event.anchor} before this alias", "write the value out")
+            self._find(event, UNKNOWN_ALIAS, "no anchor of that name stands before this alias", "write the value out")
             return None
         if len(self._stack) + anchored.height > self._limits.max_depth:
             raise Stopped(self._too_deep(event))
         self._nodes += anchored.nodes
         self._expanded += anchored.characters
         if self._nodes > self._limits.max_nodes or self._expanded + len(self._text) > self._limits.max_bytes:
-            message = f"the aliases up to *{event.anchor} make the file too large"
+            message = "the aliases up to this one make the file too large"
             raise Stopped(
                 self._diagnostic(event, ALIASES_TOO_LARGE, message, "write the values out, or split the file")
             )
@@ -355,11 +359,15 @@ def _refuse_tag_directives(text: str) -> None:
         raise Stopped(Diagnostic(Position("", line, 1), CUSTOM_TAG, "a %TAG directive means nothing here", "remove it"))
 
 
-def _syntax_error(error: yaml.MarkedYAMLError) -> Diagnostic:
-    mark = error.problem_mark or error.context_mark
-    position = Position("", mark.line + 1, mark.column + 1) if mark else Position("", 1, 1)
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> Diagnostic:
+    """A quote that is never closed is found where the document ends, and looked for where it opens."""
     problem = error.problem or "this is not YAML"
+    unclosed = error.context == "while scanning a quoted scalar" and "found unexpected" in problem
+    mark = (unclosed and error.context_mark) or error.problem_mark or error.context_mark
+    position = Position("", mark.line + 1, mark.column + 1) if mark else Position("", 1, 1)
     hint = next(
         (hint for words, hint in _SYNTAX_HINTS if words in problem), "look at the brackets and quotes before it"
     )
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        hint = _NO_TABS
     return Diagnostic(position, YAML_SYNTAX, f"{error.context}: {problem}" if error.context else problem, hint)

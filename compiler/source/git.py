@@ -52,16 +52,22 @@ __all__ = [
     "GitUnavailable",
     "NotARepository",
     "Repository",
+    "UnknownFolder",
     "UnknownRevision",
     "changed_files",
     "commit_summary",
     "open_repository",
     "read_commit",
+    "read_texts",
     "resolve",
 ]
 
 _FILE_MODES = frozenset({b"100644", b"100755", b"100664"})
 _PERSON = re.compile(rb"(.*?) ?<.*> (-?\d{1,18}) [-+]\d{4}", re.DOTALL)
+
+
+class UnknownFolder(UnknownRevision):
+    """The commit is there, the folder is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,22 @@ def changed_files(
     return tuple(sorted(set(_differences(opened, old, new))))
 
 
+def read_texts(repository: Path | Repository, revision: str, folder: str, suffix: str) -> dict[str, str]:
+    """Small files of a folder of a commit, by their path: those that are no configuration, so no tree lists them."""
+    opened = open_any(repository)
+    root = read_commit_object(opened, resolve(opened, revision)).tree
+    try:
+        entries = read_entries(opened, _subtree(opened, root, folder, revision))
+    except UnknownFolder:
+        return {}
+    found = {os.fsdecode(one.name): one for one in entries if one.mode in _FILE_MODES}
+    return {
+        f"{folder.rstrip('/')}/{name}": read_object(opened, one.object_id, ObjectType.BLOB, MAX_FILE_BYTES).decode()
+        for name, one in sorted(found.items())
+        if name.endswith(suffix)
+    }
+
+
 def commit_summary(repository: Path | Repository, commit: str) -> CommitSummary:
     """A commit as a log line shows it."""
     opened = open_any(repository)
@@ -142,7 +164,7 @@ def _subtree(repository: Repository, tree: str, subdirectory: str, revision: str
         entries = read_entries(repository, tree)
         found = [entry for entry in entries if entry.name == os.fsencode(name) and entry.mode == b"40000"]
         if not found:
-            raise UnknownRevision(f"{revision!r} has no directory {subdirectory!r}; look at --path")
+            raise UnknownFolder(f"{revision!r} has no directory {subdirectory!r}; look at --path")
         tree = found[0].object_id
     return tree
 

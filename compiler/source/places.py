@@ -68,6 +68,18 @@ class Places:
         place = named if key else found
         return place.line, place.column
 
+    def spell(self, index: int, pointer: str) -> str:
+        """A JSON pointer with the keys that are written, where those are of another case."""
+        if index >= len(self.documents):
+            return pointer
+        found: Place | None = self.documents[index]
+        spelled = ""
+        for segment in pointer.split("/")[1:]:
+            name = found.child(segment.replace("~1", "/").replace("~0", "~")) if found is not None else None
+            spelled += f"/{segment if name is None else name.replace('~', '~0').replace('/', '~1')}"
+            found = found.children[name] if found is not None and name is not None else None
+        return spelled
+
 
 def _snake(name: str) -> str:
     return _HUMP.sub(r"\1_\2", name).lower()

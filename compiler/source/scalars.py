@@ -56,7 +56,7 @@ _MAX_DIGITS = 400
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a scalar has no value."""
+    """Why a scalar has no value; the message never repeats it, for it may be a password without its quotes."""
 
     code: Code
     message: str
@@ -75,20 +75,19 @@ def resolve_tagged(tag: str, text: str) -> Scalar | Refusal:
     if tag in ("!", CORE + "str"):
         return text
     if tag not in _ACCEPTED:
-        return refuse_tag(tag)
+        return refuse_tag()
     value = resolve_plain(text)
     if value.__class__ in _ACCEPTED[tag]:
         return float(value) if tag == CORE + "float" else value  # type: ignore[arg-type]  # accepted as a number
     if isinstance(value, Refusal):
         return value
     word = tag.removeprefix(CORE)
-    return Refusal(BAD_SCALAR, f"{shorten(text)} is no {word}", f"remove the tag !!{word}, or mend the value")
+    return Refusal(BAD_SCALAR, f"this is no {word}", f"remove the tag !!{word}, or mend the value")
 
 
-def refuse_tag(tag: str) -> Refusal:
+def refuse_tag() -> Refusal:
     """A tag that would otherwise be dropped in silence."""
-    shown = tag.replace(CORE, "!!", 1)
-    return Refusal(CUSTOM_TAG, f"the tag {shorten(shown)} means nothing here", "remove the tag")
+    return Refusal(CUSTOM_TAG, "this tag means nothing here", "remove the tag")
 
 
 def shorten(text: str) -> str:
@@ -98,27 +97,27 @@ def shorten(text: str) -> str:
 
 def _resolve_number(text: str) -> Scalar | Refusal:
     if len(text) > _MAX_DIGITS:
-        return _refuse_digits(text) if _FLOAT.fullmatch(text) or _BASED.fullmatch(text) else text
+        return _refuse_digits() if _FLOAT.fullmatch(text) or _BASED.fullmatch(text) else text
     if _DECIMAL.fullmatch(text):
-        return _within_64_bits(int(text), text)
+        return _within_64_bits(int(text))
     if _BASED.fullmatch(text):
-        return _within_64_bits(int(text, 0), text)
+        return _within_64_bits(int(text, 0))
     if _FLOAT.fullmatch(text):
-        return _finite(float(text), text)
-    return _refuse_not_finite(text) if _NOT_FINITE.fullmatch(text) else text
+        return _finite(float(text))
+    return _refuse_not_finite() if _NOT_FINITE.fullmatch(text) else text
 
 
-def _within_64_bits(number: int, text: str) -> int | Refusal:
-    return number if -(2**63) <= number < 2**64 else _refuse_digits(text)
+def _within_64_bits(number: int) -> int | Refusal:
+    return number if -(2**63) <= number < 2**64 else _refuse_digits()
 
 
-def _finite(number: float, text: str) -> float | Refusal:
-    return number if math.isfinite(number) else _refuse_not_finite(text)
+def _finite(number: float) -> float | Refusal:
+    return number if math.isfinite(number) else _refuse_not_finite()
 
 
-def _refuse_digits(text: str) -> Refusal:
-    return Refusal(NUMBER_OUT_OF_RANGE, f"{shorten(text)} does not fit into 64 bits", "quote it if it is text")
+def _refuse_digits() -> Refusal:
+    return Refusal(NUMBER_OUT_OF_RANGE, "this number does not fit into 64 bits", "quote it if it is text")
 
 
-def _refuse_not_finite(text: str) -> Refusal:
-    return Refusal(NOT_FINITE, f"{shorten(text)} is not a finite number", "leave it out, or quote it if it is text")
+def _refuse_not_finite() -> Refusal:
+    return Refusal(NOT_FINITE, "this is not a finite number", "leave it out, or quote it if it is text")

@@ -16,7 +16,8 @@ SYMLINK = Code(
     "symlink",
     Severity.ERROR,
     "a symbolic link stands in the repository",
-    "Links are never followed: they could lead out of the repository. One to an obviously foreign file is a warning.",
+    "Links are never followed: they could lead out of the repository. One to an obviously foreign file is a warning; "
+    "of one that `paths` or `ignore` of `meshwright.yaml` leave out nothing is said.",
 )
 SUBMODULE = Code(
     "submodule",
@@ -149,9 +150,17 @@ def check_name(directory: str, raw: bytes, *, taken: bool = False) -> Diagnostic
     forbidden = name.lower() in ("", ".", "..", ".git") or "/" in name or "\\" in name
     if not taken and not forbidden and not misleads(name):
         return None
-    shown = raw.decode(errors="backslashreplace").encode("unicode_escape").decode()
     message = "the name stands twice in its directory" if taken else "the name is not safe to use"
-    return refuse(directory + shown, UNSAFE_NAME, message, "rename it")
+    return refuse(directory + _escape(raw), UNSAFE_NAME, message, "rename it")
+
+
+def _escape(raw: bytes) -> str:
+    """Each character once: a byte that is no UTF-8 as its number, a backslash of the name itself as two."""
+    letters = raw.decode(errors="surrogateescape")
+    return "".join(
+        f"\\x{ord(one) - 0xDC00:02x}" if "\udc80" <= one <= "\udcff" else one.encode("unicode_escape").decode()
+        for one in letters
+    )
 
 
 def refuse_link(path: str) -> Diagnostic:
@@ -235,9 +244,17 @@ def _check_directory(root: Path, directory: str, name: str) -> Diagnostic | None
     """A repository inside the repository is what a commit would hold as a submodule."""
     if is_skipped(name):
         return None
-    if (root / directory / name / ".git").exists():
+    if _is_there(root / directory / name / ".git"):
         return refuse_submodule(directory + name)
     return check_name(directory, os.fsencode(name))
+
+
+def _is_there(path: Path) -> bool:
+    """Of a directory that may not be looked into nothing is known: reading it says so, by its own name."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _scan(root: Path, directory: str) -> list[os.DirEntry[str]]:

@@ -254,8 +254,32 @@ def test_a_file_that_changes_after_the_listing_is_not_taken_for_the_old_one(tmp_
 def test_names_that_are_not_utf8_are_refused_on_disk_too(tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/a\xff.yaml")).write_text("a: 1")
     (found,) = read_directory(tmp_path).diagnostics
-    assert found.code.word == "unsafe-name"
-    str(found.position).encode()
+    assert (found.code.word, found.position.file) == ("unsafe-name", "a\\xff.yaml")
+
+
+def test_a_name_is_escaped_once_and_a_backslash_in_it_stays_apart(clone: Clone) -> None:
+    blob = clone.blob("a: 1")
+    names = (b"a\\xe9", b"a\xe9", "b\u202e".encode())
+    commit = clone.commit_tree(b"".join(b"100644 %s.yaml\0%s" % (name, blob) for name in names))
+    shown = [found.position.file for found in read_commit(clone.path, commit).diagnostics]
+    assert shown == ["a\\\\xe9.yaml", "a\\xe9.yaml", "b\\u202e.yaml"]
+
+
+def test_a_folder_that_nobody_may_read_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the refusal is made here."""
+    (tmp_path / "mesh").mkdir()
+    exists, scandir = Path.exists, os.scandir
+
+    def refuse(path: Path) -> None:
+        if tmp_path / "mesh" in (path, *path.parents):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", lambda path: refuse(path) or exists(path))
+        patched.setattr(os, "scandir", lambda path: refuse(Path(path)) or scandir(path))
+        with pytest.raises(PermissionError) as found:
+            read_directory(tmp_path)
+    assert found.value.filename == str(tmp_path / "mesh")
 
 
 # --- revisions

@@ -212,6 +212,24 @@ def test_an_empty_file_has_no_documents() -> None:
     assert read("") == read("# only this\n") == Checked(())
 
 
+@pytest.mark.parametrize(
+    "text", ["a:\n\tb: 1\n", "a:\n  b: 1\n\tc: 2\n", "- a\n\t- b\n", "a: |\n\tb\n", "a:\n  b:\n  \tc: 1\n"]
+)
+def test_a_tab_for_an_indent_is_named(text: str) -> None:
+    (found,) = parse_file("a.yaml", "", text.encode()).diagnostics
+    assert (found.code.word, found.hint) == ("yaml-syntax", "indent with spaces, not tabs")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [('a: "b\nc: d\ne: f\n', (1, 4)), ("é: 1\na:\n- 'b\n---\nc: d\n", (3, 3)), ("\ufeffa: {b: 'c}\n", (1, 8))],
+)
+def test_a_quote_that_is_never_closed_is_found_where_it_opens(text: str, place: tuple[int, int]) -> None:
+    (found,) = parse_file("a.yaml", "", text.encode()).diagnostics
+    assert (found.position.line, found.position.column) == place
+    assert found.hint == "close the quote that opens here"
+
+
 def test_documents_before_a_syntax_error_stay() -> None:
     checked = read("a: 1\n---\nb: [")
     assert [document.value for document in checked.value] == [{"a": 1}]

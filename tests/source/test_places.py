@@ -82,6 +82,14 @@ def test_a_camel_case_segment_finds_the_snake_case_key() -> None:
     assert document.position("/a/http2_protocol_options").column == 39
 
 
+def test_a_pointer_is_spelled_as_the_document_is() -> None:
+    document = read("a: {foo_bar: [{b/c: 1, snake_case: 2}]}").value[0]
+    assert document.spell("/a/fooBar/0/b~1c") == "/a/foo_bar/0/b~1c"
+    assert document.spell("/a/fooBar/0/snakeCase/notWritten/0") == "/a/foo_bar/0/snake_case/notWritten/0"
+    assert document.spell("") == ""
+    assert Passage("x.yaml", "0" * 40, 7, Places(b"a_b: 1")).spell("/aB") == "/aB"
+
+
 def test_columns_count_characters() -> None:
     document = read("{é日: x, b: 1}").value[0]
     assert document.position("/b").column == 12
