@@ -33,6 +33,12 @@ PREFERRED: Mapping[str, Strategy] = {
 DEFINED: Mapping[str, Strategy] = {
     "duration": st.builds("{}{}".format, st.integers(0, 999_999) | st.sampled_from([0, 0.5]), _UNITS) | st.just("0"),
     "positiveDuration": st.builds("{}{}".format, st.integers(1, 999_999), _UNITS),
+    "endpoint": st.sampled_from(["otel", "otel.obs:4317", "10.9.9.9:99999", "fd00::1", "[fd00::1]:4317"]),
+    "hostPort": st.sampled_from(["logs:5000", "10.9.9.9:5000", "[fd00::1]:5000", "logs:0"]),
+    "httpUrl": st.sampled_from(
+        ["http://zipkin", "https://zipkin.obs/api?a=b", "http://[fd00::1]:9411/", "http://z:99999"]
+    ),
+    "httpHostPort": st.sampled_from(["http://datadog:8126", "http://[fd00::1]:0"]),
 }
 """Definitions whose patterns would take long to make strings of."""
 
@@ -61,6 +67,12 @@ def _values(schema: Mapping[str, Any], file: str, path: tuple[str, ...]) -> Stra
         return st.one_of([_values(rest | one, file, path) for one in schema["anyOf"]])
     if "allOf" in schema:
         return _values(_together(schema, file), file, path)
+    if "if" in schema and "type" not in schema:
+        wanted = {name: one["const"] for name, one in schema["if"].get("properties", {}).items()}
+        others = _values(schema["else"], file, path)
+        if wanted:
+            others = others.filter(lambda value: not wanted.items() <= value.items())
+        return _values(schema["then"], file, path) | others
     return _typed(schema, file, path)
 
 
@@ -124,7 +136,8 @@ def _objects(schema: Mapping[str, Any], file: str, path: tuple[str, ...]) -> Str
 
 def _property(name: str, schema: Mapping[str, Any], file: str, path: tuple[str, ...]) -> Strategy:
     values = _values(schema, file, path)
-    return PREFERRED[name] | values if name in PREFERRED else values
+    fits = name in PREFERRED and schema.get("type") != "array" and "enum" not in schema
+    return PREFERRED[name] | values if fits else values
 
 
 def _strings(schema: Mapping[str, Any]) -> Strategy:

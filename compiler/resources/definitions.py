@@ -29,7 +29,7 @@ class Definitions:
     def update(self, gone: Iterable[Definition], come: Iterable[Definition]) -> Iterable[ResourceKey]:
         """The keys that may mean something else now, or stand somewhere else."""
         touched = self._gather(gone, come)
-        first = {key: min(definitions, key=_order) for key, definitions in touched.items() if definitions}
+        first = {key: _first(definitions) for key, definitions in touched.items() if definitions}
         for key, definitions in touched.items():
             self._compare(key, definitions)
         lost = [key for key in touched if key not in first and key in self.resources]
@@ -69,6 +69,10 @@ class Definitions:
         counts.update(key.type for key in added)
         counts.subtract(key.type for key in lost)
         self.kinds = +counts
+
+
+def _first(definitions: Sequence[Definition]) -> Definition:
+    return definitions[0] if len(definitions) == 1 else min(definitions, key=_order)
 
 
 def _order(definition: Definition) -> tuple[str, int, int]:

@@ -1,18 +1,54 @@
 """Which of the mesh's resources a document is about, in Kuma's Universal form or in Kubernetes form."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from compiler.resources.later import KUMA_TYPES, LEGACY_TYPES
+from compiler.resources.later import LEGACY_TYPES
 from compiler.resources.model import MESH, ResourceKey
 
-GLOBAL_TYPES: Final = frozenset({"Mesh", "Zone"})
-PROTO_TYPES: Final = frozenset({"Mesh", "Dataplane", "Zone", "Secret"})
+GLOBAL_TYPES: Final = frozenset(
+    {
+        "ContainerPatch",
+        "Mesh",
+        "Zone",
+        "HostnameGenerator",
+        "GlobalSecret",
+        "ZoneIngress",
+        "ZoneEgress",
+        "MeshGatewayConfig",
+    }
+)
+"""Types of no mesh."""
+PROTO_TYPES: Final = LEGACY_TYPES | {
+    "Mesh",
+    "Dataplane",
+    "Zone",
+    "Secret",
+    "GlobalSecret",
+    "MeshGateway",
+    "MeshGatewayRoute",
+    "ExternalService",
+    "ZoneIngress",
+    "ZoneEgress",
+}
 """Types whose content stands beside the envelope in Universal form; their keys may be written in snake_case."""
+CLUSTER_TYPES: Final = LEGACY_TYPES | {
+    "Mesh",
+    "Zone",
+    "MeshGateway",
+    "MeshGatewayRoute",
+    "MeshGatewayConfig",
+    "ExternalService",
+}
+"""Types that have no namespace on Kubernetes."""
 SNAKE_TYPES: Final = PROTO_TYPES | {"DataplaneSet"}
 SYSTEM_NAMESPACE: Final = "kuma-system"
+_SYSTEM_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, "kong-mesh-system"})
+_DEFAULT_NAMESPACE: Final = "default"
+_SECRET_TYPES: Final = frozenset({"system.kuma.io/secret", "system.kuma.io/global-secret"})
+"""Of Secrets of Kubernetes that are Kuma's."""
 
 _ENVELOPE: Final = frozenset(
     {
@@ -30,7 +66,10 @@ _ENVELOPE: Final = frozenset(
     }
 )
 _OURS: Final = re.compile(r"(Mesh|Dataplane|Zone)[A-Za-z]*")
-_FREE_KEYS: Final = frozenset({"tags", "labels", "annotations", "matchLabels", "dataplaneTags"})
+_FREE_KEYS: Final = frozenset(
+    {"tags", "labels", "annotations", "matchLabels", "dataplaneTags", "match", "destination", "headers", "listenerTags"}
+)
+"""Keys whose values are mappings of the user's own words."""
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
 
 
@@ -53,12 +92,26 @@ class Envelope:
         return ResourceKey(self.type, self.mesh, name)
 
     @property
+    def is_of_system(self) -> bool:
+        """Whether it stands where Kuma or Kong Mesh is installed."""
+        return self.namespace in _SYSTEM_NAMESPACES
+
+    @property
+    def is_of_users(self) -> bool:
+        """Whether a namespace is written that is not the system's."""
+        return self.kubernetes and self.namespace not in ("", _DEFAULT_NAMESPACE) and not self.is_of_system
+
+    @property
     def labels_pointer(self) -> str:
         return "/metadata/labels" if self.kubernetes else "/labels"
 
     @property
     def name_pointer(self) -> str:
         return "/metadata/name" if self.kubernetes else "/name"
+
+    @property
+    def type_pointer(self) -> str:
+        return "/kind" if self.kubernetes else "/type"
 
     @property
     def mesh_pointer(self) -> str:
@@ -79,9 +132,21 @@ def type_of(value: Mapping[str, Any], known: frozenset[str]) -> str | None:
     claimed = value.get("type")
     if not isinstance(claimed, str):
         return None
-    if claimed in known or claimed in KUMA_TYPES or _OURS.fullmatch(claimed):
-        return claimed
-    return claimed if claimed in LEGACY_TYPES and "mesh" in value else None
+    if claimed in LEGACY_TYPES:
+        return claimed if "mesh" in value else None
+    return claimed if claimed in known or _OURS.fullmatch(claimed) else None
+
+
+def secrets_of(value: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Secrets of the mesh as Kubernetes keeps them, with their places: a document, or what stands in a `List`."""
+    if value.get("apiVersion") != "v1":
+        return
+    if value.get("kind") == "Secret" and value.get("type") in _SECRET_TYPES:
+        yield pointer, value
+    items = value.get("items") if value.get("kind") == "List" else None
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict):
+            yield from secrets_of(item, f"{pointer}/items/{index}")
 
 
 def read_envelope(kind: str, value: Mapping[str, Any]) -> Envelope:
@@ -94,17 +159,23 @@ def read_envelope(kind: str, value: Mapping[str, Any]) -> Envelope:
 
 
 def _read_kubernetes(kind: str, value: Mapping[str, Any]) -> Envelope:
+    """The annotation is 2.x's way to name the mesh, and counts where there is no label (kuma-core §1.2)."""
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    labels = _texts(metadata.get("labels"))
-    scoped = kind not in GLOBAL_TYPES
-    mesh = labels.get(MESH, "default") if scoped else ""
-    namespace = _text(metadata.get("namespace")) or "default" if scoped else ""
+    labels, annotations = _texts(metadata.get("labels")), _texts(metadata.get("annotations"))
+    written = labels.get(MESH) or annotations.get(MESH) or _text(value.get("mesh")) or "default"
+    mesh = "" if kind in GLOBAL_TYPES else written
+    namespace = "" if kind in CLUSTER_TYPES else _text(metadata.get("namespace")) or _DEFAULT_NAMESPACE
     return Envelope(kind, mesh, _text(metadata.get("name")), namespace, True, labels, "/spec")
 
 
 def normalise(kind: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with camelCase keys where its type is a proto one, and 8080.0 as 8080; itself if nothing changes."""
+    """The document with camelCase keys where its type is a proto one, and 8080.0 as 8080; itself if nothing changes.
+
+    Kubernetes takes a `spec` without anything for none.
+    """
+    if "apiVersion" in value and value.get("spec", value) is None:
+        value = {key: part for key, part in value.items() if key != "spec"}
     snake = kind in SNAKE_TYPES
     normal = value if _is_normal(value.values(), value, snake=snake) else _normalise(value, snake=snake)
     return normal if isinstance(normal, dict) else value

@@ -13,13 +13,10 @@ from compiler.resources.resource_set import Placement
 
 def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[tuple[Resource, Placement]]:
     """The Dataplanes, named `<set>-<instance>`; with registration there are none, since the set is compiled as one."""
-    computed = compute_labels(envelope, {})
+    computed, template = compute_labels(envelope, {}), dataplanes.template
     for index, instance in enumerate(dataplanes.instances):
-        networking = replace(dataplanes.template.networking, address=instance.address)
-        yield (
-            Resource(_key(envelope, instance), _labels(envelope, instance, computed), Dataplane(networking)),
-            place_instance(index),
-        )
+        spec = Dataplane(replace(template.networking, address=instance.address), template.metrics, template.probes)
+        yield Resource(_key(envelope, instance), _labels(envelope, instance, computed), spec), place_instance(index)
 
 
 @lru_cache(maxsize=1024)

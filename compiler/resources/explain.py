@@ -4,9 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
-
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from compiler.diagnostics import Code
 from compiler.resources.findings import (
@@ -19,8 +17,11 @@ from compiler.resources.findings import (
     Finding,
     join,
 )
-from compiler.resources.later import later_field, later_value
+from compiler.resources.later import find_leak
 from compiler.resources.suggest import did_you_mean, one_of
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 _TYPES: Final[Mapping[str, str]] = {
@@ -55,8 +56,15 @@ class Broken:
     def pointer(self) -> str:
         return join("", *self.path)
 
+    def every(self) -> Iterator["Broken"]:
+        """Itself, and what is broken in each of its branches."""
+        yield self
+        for branch in self.branches:
+            for one in branch:
+                yield from one.every()
 
-def read_error(error: ValidationError) -> Broken:
+
+def read_error(error: "ValidationError") -> Broken:
     """The library's error without its text."""
     inner: dict[int, list[Broken]] = {}
     for each in error.context or ():
@@ -74,12 +82,12 @@ def read_error(error: ValidationError) -> Broken:
     )
 
 
-def explain(kind: str, errors: Iterable[ValidationError]) -> tuple[Finding, ...]:
+def explain(kind: str, errors: "Iterable[ValidationError]") -> tuple[Finding, ...]:
     """One mistake for each place and code, the first hundred of a document, by place."""
     every = (finding for error in errors for finding in _explain_error(kind, read_error(error)))
     first: dict[tuple[str, Code, str], Finding] = {}
     for finding in islice(every, _MOST):
-        told_apart = finding.message if finding.code is MISSING_FIELD else ""
+        told_apart = finding.message if finding.code == MISSING_FIELD else ""
         first.setdefault((finding.pointer, finding.code, told_apart), finding)
     return tuple(sorted(first.values(), key=lambda finding: finding.pointer))
 
@@ -97,7 +105,7 @@ def _unknown_fields(kind: str, broken: Broken) -> Iterator[Finding]:
         pointer = join(broken.pointer, name)
         hint = did_you_mean(name, known) or f"allowed here: {one_of(sorted(known))}"
         message = f"unknown field {_quoted(name)}{_inside(broken)}"
-        yield later_field(kind, pointer) or Finding(pointer, UNKNOWN_FIELD, message, hint, on_key=True)
+        yield find_leak(kind, pointer) or Finding(pointer, UNKNOWN_FIELD, message, hint, on_key=True)
 
 
 def _missing_fields(_: str, broken: Broken) -> Iterator[Finding]:
@@ -136,15 +144,13 @@ def _type_finding(broken: Broken, wanted: list[str]) -> Finding:
     return Finding(pointer, WRONG_TYPE, message)
 
 
-def _not_listed(kind: str, broken: Broken) -> Iterator[Finding]:
+def _not_listed(_: str, broken: Broken) -> Iterator[Finding]:
     allowed = broken.wanted if broken.rule == "enum" else [broken.wanted]
-    yield _enumeration(kind, broken, allowed)
+    yield _enumeration(broken, allowed)
 
 
-def _enumeration(kind: str, broken: Broken, allowed: list[object]) -> Finding:
+def _enumeration(broken: Broken, allowed: list[object]) -> Finding:
     value, pointer = broken.value, broken.pointer
-    if later := later_value(kind, pointer, value):
-        return later
     shown = f" {value!r}" if isinstance(value, str) and _WORD.fullmatch(value) else ""
     words = ["true" if word is True else "false" if word is False else word for word in allowed]
     near = did_you_mean(value, map(str, words)) if isinstance(value, str) else None
@@ -195,7 +201,7 @@ def _bound(broken: Broken) -> str:
         case "maxItems":
             text = f"can have {'one entry' if wanted == 1 else f'{wanted} entries'} at most"
         case "minProperties":
-            text = f"is empty; give {fields}"
+            text = f"is empty; give {fields}" if fields else "must not be empty"
         case "maxProperties":
             text = f"can have only one of {fields}"
         case _:
@@ -218,7 +224,7 @@ def _best_branch(kind: str, broken: Broken) -> Iterator[Finding]:
         return
     *_, best = sorted(fitting, key=lambda branch: (max(each.depth for each in branch), _is_told(branch)))
     lists = (each for branch in fitting for each in branch if each.rule == "enum")
-    hint = next((text for each in lists if (text := _enumeration(kind, each, each.wanted).hint)), None)
+    hint = next((text for each in lists if (text := _enumeration(each, each.wanted).hint)), None)
     for finding in (found for each in best for found in _explain_error(kind, each)):
         yield finding if hint is None else replace(finding, hint=hint)
 

@@ -17,10 +17,17 @@ class Finding:
     on_key: bool = field(default=False, kw_only=True)
     severity: Severity | None = field(default=None, kw_only=True)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it is an error, unless the repository's settings weigh it otherwise."""
+        return (self.severity or self.code.severity) is Severity.ERROR
+
 
 def join(pointer: str, *segments: str | int) -> str:
     """A JSON pointer with segments added, escaped as RFC 6901 says."""
-    return pointer + "".join("/" + str(segment).replace("~", "~0").replace("/", "~1") for segment in segments)
+    for segment in segments:
+        pointer += f"/{segment.replace('~', '~0').replace('/', '~1') if isinstance(segment, str) else segment}"
+    return pointer
 
 
 UNKNOWN_FIELD: Final = Code(
@@ -55,7 +62,7 @@ BAD_NAME: Final = Code(
     "bad-name",
     Severity.ERROR,
     "a name that a resource cannot have",
-    "Names are RFC 1123 subdomains of at most 253 characters. A Mesh, a Zone and a MeshService should be an RFC 1035 "
+    "Names are RFC 1123 subdomains of at most 253 characters. A Mesh, a Zone and a service should be an RFC 1035 "
     "label of at most 63 characters: Kuma 2.14 warns, 3.0 refuses.",
 )
 BAD_LABEL: Final = Code(
@@ -133,4 +140,17 @@ SECRET_IN_GIT: Final = Code(
     "the content of a secret in a repository",
     "Whoever can read the repository or any clone of it could read the secret, for ever. Take it out, and replace it "
     "wherever it is used: it counts as known.",
+)
+BAD_TEMPLATE: Final = Code(
+    "bad-template",
+    Severity.ERROR,
+    "a template that cannot be filled in, or whose result is never right",
+    'Host names and identities are made from templates with parts such as `{{ .Name }}` and `{{ label "team" }}`. '
+    "Each place has its own words; conditions and loops are not among them.",
+)
+LISTENER_CONFLICT: Final = Code(
+    "listener-conflict",
+    Severity.ERROR,
+    "listeners of a gateway that cannot share a port",
+    "Listeners of one port must speak one protocol, serve different host names, and agree on `connectionLimit`.",
 )

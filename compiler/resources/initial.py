@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from compiler.resources.model import DISPLAY_NAME, MESH, ROLE, Mesh, Policy, Resource, ResourceKey
+from compiler.resources.model import DISPLAY_NAME, MESH, ORIGIN, ROLE, Mesh, Policy, Resource, ResourceKey
 from compiler.resources.values import decode
 
 _EVERYTHING: Final = {"kind": "Mesh"}
@@ -113,9 +113,11 @@ class Everything:
 
 
 def _initial_policies(mesh: Resource) -> Iterator[Resource]:
+    """Of the Mesh's own origin: whoever stored the Mesh made them with it."""
     skipped = cast(Mesh, mesh.spec).skip_creating_initial_policies
+    origin = {name: value for name, value in mesh.labels.items() if name == ORIGIN}
     for kind, prefix, spec in _POLICIES:
         if "*" not in skipped and kind not in skipped:
             name = f"{prefix}-{mesh.key.name}"
-            labels = {MESH: mesh.key.name, DISPLAY_NAME: name, ROLE: "system"}
+            labels = {MESH: mesh.key.name, DISPLAY_NAME: name, ROLE: "system", **origin}
             yield Resource(ResourceKey(kind, mesh.key.name, name), labels, decode(Policy, spec))

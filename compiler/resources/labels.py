@@ -1,16 +1,19 @@
 """The labels that Kuma computes for a resource (kuma-core §1.4), and what it asks of those that are given."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.diagnostics import Severity
-from compiler.resources.envelope import GLOBAL_TYPES, SYSTEM_NAMESPACE, Envelope
-from compiler.resources.findings import BAD_LABEL, Finding, join
-from compiler.resources.model import DISPLAY_NAME, ENVIRONMENT, MESH, NAMESPACE, ORIGIN, ROLE, SPECS
+from compiler.resources.envelope import GLOBAL_TYPES, Envelope
+from compiler.resources.findings import BAD_LABEL, EXCLUSIVE_FIELDS, Finding, join
+from compiler.resources.model import DISPLAY_NAME, ENVIRONMENT, MESH, NAMESPACE, ORIGIN, ROLE, SPECS, WORKLOAD
 from compiler.resources.suggest import did_you_mean
 
 ROLES: Final = ("system", "producer", "consumer", "workload-owner")
+_LISTENER: Final = "kuma.io/listener-"
 _PRODUCED: Final = frozenset({"MeshService", "MeshHTTPRoute"})
+_SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def compute_labels(envelope: Envelope, content: Mapping[str, Any]) -> Mapping[str, str]:
@@ -23,7 +26,15 @@ def compute_labels(envelope: Envelope, content: Mapping[str, Any]) -> Mapping[st
         computed.setdefault(NAMESPACE, envelope.namespace)
     if envelope.type not in SPECS:
         computed[ROLE] = _role(envelope, content)
+    if envelope.type == "Dataplane":
+        computed |= {f"{_LISTENER}{kind}": "enabled" for kind in _zone_listeners(content)}
     return dict(sorted(computed.items()))
+
+
+def _zone_listeners(content: Mapping[str, Any]) -> Iterator[str]:
+    """By which a policy selects zone proxies."""
+    for listener in (content.get("networking") or {}).get("listeners") or ():
+        yield str(listener["type"]).lower()
 
 
 def check_labels(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Finding]:
@@ -38,8 +49,23 @@ def check_labels(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Fin
         )
     if labels.get(ORIGIN, "zone") not in ("zone", "global"):
         yield Finding(join(at, ORIGIN), BAD_LABEL, f"{ORIGIN} must be zone or global")
+    if envelope.type in ("Dataplane", "DataplaneSet"):
+        refused = envelope.type == "Dataplane" and not envelope.kubernetes
+        yield from _check_workload(labels, at, None if refused else Severity.WARNING)
+    for index, instance in enumerate(content.get("instances", ()) if envelope.type == "DataplaneSet" else ()):
+        place = join(envelope.prefix, "instances", index, "labels")
+        yield from _check_workload(instance.get("labels", {}), place, Severity.WARNING)
     if envelope.type not in SPECS:
         yield from _check_role(envelope, content)
+
+
+def _check_workload(labels: Mapping[str, str], pointer: str, severity: Severity | None) -> Iterator[Finding]:
+    """A service is made of it, which goes by that name (kuma-core §2.5)."""
+    name = labels.get(WORKLOAD)
+    if name and not _SERVICE_NAME.fullmatch(name):
+        message = f"{WORKLOAD} should be a letter followed by letters, digits and -, 63 characters at most"
+        hint = "in lower case: a service goes by this name"
+        yield Finding(join(pointer, WORKLOAD), BAD_LABEL, message, hint, severity=severity)
 
 
 def _check_role(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Finding]:
@@ -50,6 +76,9 @@ def _check_role(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Find
         elif given != "system" and NAMESPACE not in envelope.labels:
             message = f"a Universal policy's role is system, not {given}"
             yield Finding(at, BAD_LABEL, message, "take the label out", severity=Severity.WARNING)
+    if _has_role(envelope) and content.get("to") and content.get("from"):
+        message = "a policy of a namespace is about calls from its workloads or about calls to them, not about both"
+        yield Finding(join(envelope.prefix, "from"), EXCLUSIVE_FIELDS, message, "make two policies of it", on_key=True)
     if _is_mixed(envelope, content):
         message = "some entries of to are services of this namespace and some are not"
         yield Finding(
@@ -62,7 +91,7 @@ def _role(envelope: Envelope, content: Mapping[str, Any]) -> str:
     if not envelope.kubernetes:
         given = envelope.labels.get(ROLE, "system")
         return given if given in ROLES else "system"
-    if envelope.namespace == SYSTEM_NAMESPACE:
+    if envelope.is_of_system:
         return "system"
     produced = _produced(envelope, content)
     if not produced:
@@ -71,10 +100,13 @@ def _role(envelope: Envelope, content: Mapping[str, Any]) -> str:
 
 
 def _is_mixed(envelope: Envelope, content: Mapping[str, Any]) -> bool:
-    if not envelope.kubernetes or envelope.namespace == SYSTEM_NAMESPACE:
-        return False
-    produced = _produced(envelope, content)
+    produced = _produced(envelope, content) if _has_role(envelope) else ()
     return any(produced) and not all(produced)
+
+
+def _has_role(envelope: Envelope) -> bool:
+    """Whether its namespace gives it one other than the system's."""
+    return envelope.kubernetes and not envelope.is_of_system
 
 
 def _produced(envelope: Envelope, content: Mapping[str, Any]) -> Sequence[bool]:

@@ -1,45 +1,9 @@
-"""What is Kuma's but not ours yet: types, fields and values that get a finding of their own instead of "unknown"."""
+"""What is Kuma's but not ours yet: it is judged in full, and then refused by a finding of its own."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from compiler.resources.findings import NOT_SUPPORTED_YET, SECRET_IN_GIT, Finding
-
-KUMA_TYPES: Final = frozenset(
-    (
-        "ContainerPatch",
-        "ExternalService",
-        "GlobalSecret",
-        "HostnameGenerator",
-        "MeshAccessLog",
-        "MeshExternalService",
-        "MeshFaultInjection",
-        "MeshGateway",
-        "MeshGatewayConfig",
-        "MeshGatewayInstance",
-        "MeshGatewayRoute",
-        "MeshGlobalRateLimit",
-        "MeshHealthCheck",
-        "MeshIdentity",
-        "MeshLoadBalancingStrategy",
-        "MeshMetric",
-        "MeshMultiZoneService",
-        "MeshOPA",
-        "MeshOpenTelemetryBackend",
-        "MeshPassthrough",
-        "MeshProxyPatch",
-        "MeshRateLimit",
-        "MeshTCPRoute",
-        "MeshTLS",
-        "MeshTrace",
-        "MeshTrust",
-        "MeshZoneAddress",
-        "Workload",
-        "ZoneEgress",
-        "ZoneIngress",
-    )
-)
-"""Types of Kuma 2.14 that this release does not compile."""
+from compiler.resources.findings import NOT_SUPPORTED_YET, SECRET_IN_GIT, Finding, join
 
 LEGACY_TYPES: Final = frozenset(
     (
@@ -59,74 +23,65 @@ LEGACY_TYPES: Final = frozenset(
 )
 """Kuma's policies from before targetRef; their names are common words, so a document needs a `mesh` too."""
 
-_REPLACEMENTS: Final[Mapping[str, str]] = {
-    "TrafficPermission": "MeshTrafficPermission",
-    "TrafficRoute": "MeshHTTPRoute",
-    "Timeout": "MeshTimeout",
-    "Retry": "MeshRetry",
-    "CircuitBreaker": "MeshCircuitBreaker",
-}
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {"MeshGateway": ("conf.listeners.*.tls.certificates.*.file",)}
+"""Fields that a schema has and nothing reads. Who makes one compile takes it out."""
 
-_NETWORKING: Final = ("listeners", "transparentProxying/directAccessServices")
-_FIELDS: Final = frozenset(
-    (
-        "Mesh/metrics",
-        "Mesh/logging",
-        "Mesh/tracing",
-        "Mesh/mtls/backends/*/conf/cert",
-        "Mesh/mtls/backends/*/conf/key",
-        "Dataplane/metrics",
-        "Dataplane/probes",
-        *(f"Dataplane/networking/{field}" for field in _NETWORKING),
-        *(f"DataplaneSet/template/networking/{field}" for field in _NETWORKING),
-    )
-)
-_VALUES: Final[Mapping[str, tuple[object, ...]]] = {
-    "Mesh/mtls/backends/*/type": ("provided", "vault", "acmpca", "certmanager"),
-    "Mesh/routing/zoneEgress": (True,),
-    "Dataplane/networking/gateway/type": ("BUILTIN",),
-    "DataplaneSet/template/networking/gateway/type": ("BUILTIN",),
+_VALUES: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
+    "Mesh": {
+        "mtls.backends.*.type": ("vault", "acmpca", "certmanager"),
+    },
+    "MeshIdentity": {"provider.type": ("Extension",)},
+    "MeshGateway": {"conf.listeners.*.crossMesh": (True,)},
+}
+"""The same of single values of fields that are read otherwise."""
+
+_LEAVE_OUT: Final = "take the field out, or list the file under `ignore` in meshwright.yaml to go without it"
+
+Steps = tuple[str, ...]
+
+_FIELD_STEPS: Final[Mapping[str, tuple[Steps, ...]]] = {
+    kind: tuple(tuple(path.split(".")) for path in paths) for kind, paths in _FIELDS.items()
+}
+_VALUE_STEPS: Final[Mapping[str, tuple[tuple[Steps, tuple[object, ...]], ...]]] = {
+    kind: tuple((tuple(path.split(".")), values) for path, values in rows.items()) for kind, rows in _VALUES.items()
 }
 
 
-def later_type(kind: str, pointer: str) -> Finding:
-    """For a document of a type that Kuma has and this release has not."""
-    replacement = _REPLACEMENTS.get(kind)
-    hint = f"{replacement} says the same today" if replacement else _leave_out("document")
-    return Finding(pointer, NOT_SUPPORTED_YET, f"{kind} is not supported yet", hint)
+def check_later(kind: str, content: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """For every field and value of a right document that would have no effect."""
+    for steps in _FIELD_STEPS.get(kind, ()):
+        for at, _ in _find(content, pointer, steps):
+            message = f"{'.'.join(steps)} of a {kind} is not supported yet"
+            yield Finding(at, NOT_SUPPORTED_YET, message, _LEAVE_OUT, on_key=True)
+    for steps, values in _VALUE_STEPS.get(kind, ()):
+        for at, value in _find(content, pointer, steps):
+            if value in values:
+                shown = str(value).lower() if isinstance(value, bool) else value
+                message = f"{steps[-1]} {shown} is not supported yet"
+                yield Finding(at, NOT_SUPPORTED_YET, message, _LEAVE_OUT)
 
 
-def later_field(kind: str, pointer: str) -> Finding | None:
-    """For a field that the type's schema does not have, where Kuma has it or a secret is about to leak."""
-    path = _path(kind, pointer)
-    if path in ("Secret/data", "Secret/stringData"):
-        message = "a secret's content does not belong in Git"
-        return Finding(
-            pointer, SECRET_IN_GIT, message, "keep the name only; give the content to the server", on_key=True
-        )
-    if path in _FIELDS:
-        message = f"{path.partition('/')[2].replace('/*', '')} of a {kind} is not supported yet"
-        return Finding(pointer, NOT_SUPPORTED_YET, message.replace("/", "."), _leave_out("field"), on_key=True)
-    return None
+def refused_fields(kind: str) -> tuple[str, ...]:
+    """Paths of fields that no document of a type may have, entries of a list as `*`."""
+    return _FIELDS.get(kind, ())
 
 
-def later_value(kind: str, pointer: str, value: object) -> Finding | None:
-    """For a value that Kuma's enumeration has and ours has not."""
-    path = _path(kind, pointer)
-    if value not in _VALUES.get(path, ()):
+def find_leak(kind: str, pointer: str) -> Finding | None:
+    """For a field of a secret's document that would hold the secret itself."""
+    if kind not in ("Secret", "GlobalSecret") or pointer.removeprefix("/spec") not in ("/data", "/stringData"):
         return None
-    field = path.rpartition("/")[2]
-    shown = str(value).lower() if isinstance(value, bool) else value
-    return Finding(pointer, NOT_SUPPORTED_YET, f"{field} {shown} is not supported yet", _leave_out("field"))
+    message, hint = "a secret's content does not belong in Git", "keep the name only; give the content to the server"
+    return Finding(pointer, SECRET_IN_GIT, message, hint, on_key=True)
 
 
-def _leave_out(what: str) -> str:
-    return f"take the {what} out, or list the file under `ignore` in meshwright.yaml to go without it"
-
-
-def _path(kind: str, pointer: str) -> str:
-    """The place as the tables above write it: without the Kubernetes envelope, indexes as stars."""
-    segments = pointer.split("/")[1:]
-    if segments[:1] == ["spec"]:
-        segments = segments[1:]
-    return "/".join([kind, *("*" if segment.isdigit() else segment for segment in segments)])
+def _find(value: Any, pointer: str, steps: Sequence[str]) -> Iterator[tuple[str, object]]:
+    """What stands at a path, `*` being every entry of a list; nothing where it is not written."""
+    for number, step in enumerate(steps):
+        if step == "*":
+            for index, entry in enumerate(value):
+                yield from _find(entry, join(pointer, index), steps[number + 1 :])
+            return
+        if step not in value:
+            return
+        value, pointer = value[step], join(pointer, step)
+    yield pointer, value

@@ -54,7 +54,8 @@ class Mentions:
         self._found.pop(page.path, None)
 
     def _add(self, page: Page) -> None:
-        self._names.update(self._defined(page))
+        for name in self._defined(page):
+            self._names[name] += 1
         for name in set(self._mentioned(page)):
             self._paths.setdefault(name, set()).add(page.path)
 

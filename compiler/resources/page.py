@@ -59,7 +59,8 @@ def place_findings(passage: Passage, verdict: Verdict) -> Iterator[Diagnostic]:
 def diagnose(passage: Passage, found: Finding, subject: Subject | None) -> Diagnostic:
     """A finding at its place in a file."""
     position = passage.position(found.pointer, key=found.on_key)
-    return Diagnostic(position, found.code, found.message, found.hint, subject, found.pointer, found.severity)
+    path = passage.spell(found.pointer)
+    return Diagnostic(position, found.code, found.message, found.hint, subject, path, found.severity)
 
 
 def name_subject(envelope: Envelope) -> Subject:

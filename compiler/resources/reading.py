@@ -9,6 +9,7 @@ from typing import Final
 from compiler.diagnostics import Checked, Diagnostic, sort_diagnostics
 from compiler.resources.definitions import Definitions
 from compiler.resources.judge import Verdict, judge
+from compiler.resources.legacy.overlaps import Overlaps
 from compiler.resources.mentions import Mentions, mentions_of_meshes, mentions_of_zones
 from compiler.resources.model import ResourceKey
 from compiler.resources.page import Definition, Page, make_page
@@ -53,6 +54,7 @@ class Pages:
     pages: dict[str, Page] = field(default_factory=dict)
     definitions: Definitions = field(default_factory=Definitions)
     _mentions: tuple[Mentions, Mentions] = field(default_factory=lambda: (mentions_of_meshes(), mentions_of_zones()))
+    _overlaps: Overlaps = field(default_factory=Overlaps)
     _found: dict[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -62,19 +64,21 @@ class Pages:
         self.pages |= {page.path: page for page in come}
         for page in gone:
             self._found.pop(page.path, None)
-            self._counts -= _count(page)
+            self._counts.subtract(_count(page))
         for page in come:
-            self._counts += _count(page)
+            self._counts.update(_count(page))
         self._found |= {page.path: page.found for page in come if page.found}
         for mentions in self._mentions:
             mentions.update(gone, come, self.pages)
+        self._overlaps.update(gone, come)
         return self.definitions.update(_definitions(gone), _definitions(come))
 
     def collect(self) -> Checked[ResourceSet]:
         """Every resource whose document its schema accepts; one with other mistakes is there too."""
         defined = self.definitions
         counts = Counts(resources=len(defined.resources), **self._counts)
-        found = chain(*self._found.values(), defined.found, *(each.found for each in self._mentions))
+        between = (each.found for each in (defined, self._overlaps, *self._mentions))
+        found = chain(*self._found.values(), *between)
         resources = ResourceSet(defined.resources, defined.sources, counts, defined.kinds)
         return Checked(resources, sort_diagnostics(found))
 
@@ -105,6 +109,17 @@ class Reading:
         self.changed |= dict.fromkeys(self._pages.update(gone, pages))
         self._tree, self._selection = tree, (settings.paths, settings.ignore)
         return self._pages.collect()
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """Those of the tree that was read last."""
+        return tuple(self._pages.pages.values())
+
+    def resume(self, pages: Sequence[Page], tree: SourceTree, settings: Settings) -> None:
+        """As if that tree had been read, whose pages these are."""
+        self._pages = Pages()
+        self._pages.update((), pages)
+        self._tree, self._selection = tree, (settings.paths, settings.ignore)
 
     def _compare(self, tree: SourceTree, settings: Settings) -> tuple[Sequence[str], Sequence[SourceFile]]:
         """The paths of pages that are no more as they were, and the files to be read."""
@@ -139,8 +154,8 @@ class Reading:
         return Meaning(verdicts, parsed.diagnostics, parsed.places)
 
 
-def _count(page: Page) -> Counter[str]:
-    return Counter(files=bool(page.documents), documents=len(page.documents), ignored=page.ignored)
+def _count(page: Page) -> Mapping[str, int]:
+    return {"files": int(bool(page.documents)), "documents": len(page.documents), "ignored": page.ignored}
 
 
 def _definitions(pages: Iterable[Page]) -> Iterator[Definition]:

@@ -14,9 +14,9 @@ from compiler.resources.findings import BAD_VALUE, NO_EFFECT, Finding, join
 from compiler.resources.schema import Schemas
 from compiler.source.document import Document
 from compiler.source.parse import parse
-from compiler.source.tree import SETTINGS_FILE, SourceTree
+from compiler.source.tree import SETTINGS_FILE, TOO_MANY_FILES, SourceTree
 
-NOT_ACTED_ON: Final = ("budgets", "guards", "rollout", "ownership", "signatures", "requireDescent")
+NOT_ACTED_ON: Final = ("guards", "rollout", "signatures", "requireDescent")
 """Accepted, so that a repository can be ready for them, and warned of."""
 
 
@@ -38,6 +38,33 @@ class Toolchain:
     protobuf: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Bounds that a plan compares each proxy with; None where there is none."""
+
+    bytes_per_proxy: int | None = None
+    resources_per_proxy: int | None = None
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Who owns what is written in files of these paths; `types` and `meshes` are all where they are empty."""
+
+    paths: tuple[str, ...]
+    owners: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    meshes: tuple[str, ...] = ()
+
+    def covers(self, path: str, kind: str, mesh: str) -> bool:
+        """Whether the rule is about a resource of that type and mesh in that file."""
+        wanted = (not self.types or kind in self.types) and (not self.meshes or mesh in self.meshes)
+        return wanted and bool(self._paths.match(path))
+
+    @cached_property
+    def _paths(self) -> re.Pattern[str]:
+        return _expression(self.paths)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Typed settings; the defaults are those of a repository without the file."""
@@ -46,12 +73,30 @@ class Settings:
     paths: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
+    budgets: Budgets = Budgets()
+    ownership: tuple[Ownership, ...] = ()
+
+    def owners(self, path: str, kind: str, mesh: str) -> tuple[str, ...]:
+        """Of a resource in a file: the last rule about it counts, as in CODEOWNERS; nobody where there is none."""
+        rules = (rule.owners for rule in reversed(self.ownership) if rule.covers(path, kind, mesh))
+        return next(rules, ())
 
     def covers(self, path: str) -> bool:
         """Whether a file is read: below `paths`, or anywhere where there are none, and not ignored."""
         if path == SETTINGS_FILE:
             return True
         return (not self.paths or bool(self._paths.match(path))) and not self._ignore.match(path)
+
+    def reaches(self, path: str) -> bool:
+        """Whether files that are read might stand at this path or below it."""
+        return self.covers(path) or bool(self._ways.match(path) and not self._ignore.match(path))
+
+    @cached_property
+    def _ways(self) -> re.Pattern[str]:
+        """The folders above `paths`: a link in the place of one hides what is below."""
+        steps = [glob.rstrip("/").split("/") for glob in self.paths]
+        above = ("/".join(each[:place]) for each in steps for place in range(1, len(each)))
+        return re.compile("|".join(f"(?:{_translate_steps(glob)}\\Z)" for glob in above) or r"(?!)")
 
     @cached_property
     def _paths(self) -> re.Pattern[str]:
@@ -79,6 +124,15 @@ def read_settings(
     found = tuple(_diagnose(document, finding) for finding in (*findings, *_surplus(parsed.value[1:])))
     checked = Checked(Settings(), parsed.diagnostics + found)
     return checked if checked.failed else Checked(_decode(document.value), checked.diagnostics)
+
+
+def leave_out(tree: Checked[SourceTree], schemas: Schemas | None = None) -> Checked[SourceTree]:
+    """Without findings about what the settings leave out: a link where nothing is read misleads nobody."""
+    if not tree.diagnostics:
+        return tree
+    settings = read_settings(tree.value, schemas or Schemas.load()).value
+    kept = (one for one in tree.diagnostics if one.code == TOO_MANY_FILES or settings.reaches(one.position.file))
+    return replace(tree, diagnostics=tuple(kept))
 
 
 def _check(value: Mapping[str, Any], schemas: Schemas, running: Mapping[str, str]) -> Sequence[Finding]:
@@ -109,10 +163,14 @@ def _bad_globs(value: Mapping[str, Any]) -> Iterator[Finding]:
 def _without_effect(value: Mapping[str, Any]) -> Iterator[Finding]:
     for name in NOT_ACTED_ON:
         if name in value:
-            message = f"this release does not act on {name} yet"
-            yield Finding(
-                join("", name), NO_EFFECT, message, "nothing is checked by it: do not rely on it", on_key=True
-            )
+            yield _not_acted_on(name)
+    if "compileSeconds" in value.get("budgets", {}):
+        yield _not_acted_on("budgets", "compileSeconds")
+
+
+def _not_acted_on(*steps: str) -> Finding:
+    message = f"this release does not act on {'.'.join(steps)} yet"
+    return Finding(join("", *steps), NO_EFFECT, message, "nothing is checked by it: do not rely on it", on_key=True)
 
 
 def _surplus(documents: Sequence[Document]) -> Iterator[Finding]:
@@ -127,13 +185,19 @@ def _diagnose(document: Document, found: Finding) -> Diagnostic:
 
 
 def _decode(value: Mapping[str, Any]) -> Settings:
-    pins = value.get("toolchain", {})
+    pins, budgets = value.get("toolchain", {}), value.get("budgets", {})
     return Settings(
         toolchain=Toolchain(pins.get("meshwright", ""), pins.get("xds-protos", ""), pins.get("protobuf", "")),
         paths=tuple(value.get("paths", ())),
         ignore=tuple(value.get("ignore", ())),
         severity={code: Severity(word) for code, word in sorted(value.get("severity", {}).items())},
+        budgets=Budgets(budgets.get("bytesPerProxy"), budgets.get("resourcesPerProxy")),
+        ownership=tuple(_decode_rule(rule) for rule in value.get("ownership", ())),
     )
+
+
+def _decode_rule(rule: Mapping[str, Any]) -> Ownership:
+    return Ownership(*(tuple(rule.get(name, ())) for name in ("paths", "owners", "types", "meshes")))
 
 
 def _expression(globs: Sequence[str]) -> re.Pattern[str]:
@@ -142,9 +206,12 @@ def _expression(globs: Sequence[str]) -> re.Pattern[str]:
 
 
 def _translate(glob: str) -> str:
+    return _translate_steps(glob.rstrip("/")) + r"(?:/.*)?\Z"
+
+
+def _translate_steps(glob: str) -> str:
     """Stars that follow each other count once, so that matching stays quick."""
-    parts = re.split(r"(\*\*+/?|\*|\?)", glob.rstrip("/"))
-    return "".join(_translate_part(part) for part in parts) + r"(?:/.*)?\Z"
+    return "".join(_translate_part(part) for part in re.split(r"(\*\*+/?|\*|\?)", glob))
 
 
 def _translate_part(part: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from msgspec import convert
@@ -29,8 +30,12 @@ class Duration(int):
     """A length of time in nanoseconds, written as Go writes it (`1h30m`, `250ms`, `0s`)."""
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, text: str) -> "Duration":
-        """Raise ValueError where Go's time.ParseDuration would; d, w and y, which Kuma's Mesh has, are read too."""
+        """Raise ValueError where Go's time.ParseDuration would; d, w and y, which Kuma's Mesh has, are read too.
+
+        Of a text, which is all that decides; a mesh writes the same few everywhere.
+        """
         if not _WHOLE.fullmatch(text):
             raise ValueError(f"{text!r} is not a duration such as 15s, 1h30m or 250ms")
         nanoseconds = sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(text))

@@ -64,3 +64,8 @@ def accepted(kind: str, value: Mapping[str, Any]) -> bool:
     fast, slow = schemas().accepts(kind, value), not schemas().explain(kind, value)
     assert fast is slow
     return fast
+
+
+def mistakes(text: str) -> list[tuple[str, str]]:
+    """Code and path of all that is wrong with documents of the mesh `default`, but for what comes later."""
+    return [(code, path) for code, path in findings(text) if code != "not-supported-yet"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.diagnostics import Severity
-from compiler.resources.check_dataplane import _PLAIN_ADDRESS
+from compiler.resources.checks.addresses import _PLAIN_ADDRESS
 from tests.resources.build import dataplane, diagnostics, findings, policy
 
 ROUTE = """
@@ -80,7 +80,7 @@ DATAPLANES = {
             "address: 10.0.0.1\noutbound: [{port: 80, tags: {kuma.io/service: a}, "
             "backendRef: {kind: MeshService, name: a, port: 1}}]"
         ),
-        [("exclusive-fields", "/networking/outbound/0/tags")],
+        [("exclusive-fields", "/networking/outbound/0/backendRef")],
     ),
     "a backendRef without a port": (
         "address: 10.0.0.1\noutbound: [{port: 80, backendRef: {kind: MeshService, name: a}}]",
@@ -124,122 +124,6 @@ def test_many_listeners_are_compared_quickly() -> None:
         for index in range(4096)
     )
     assert findings(dataplane(f"address: 10.0.0.1\noutbound: [{outbound}]")) == []
-
-
-POLICIES = {
-    "a timeout for nothing": ("MeshTimeout", "targetRef: {kind: Mesh}", [("missing-field", "/spec")]),
-    "a retry for nothing": ("MeshRetry", "to: []", [("no-effect", "/spec")]),
-    "from and rules": (
-        "MeshTrafficPermission",
-        (
-            "from: [{targetRef: {kind: Mesh}, default: {action: Allow}}]\n"
-            "rules: [{default: {allow: [{spiffeID: {type: Exact, value: 'spiffe://a/b'}}]}}]"
-        ),
-        [("exclusive-fields", "/spec/from")],
-    ),
-    "rules and to": (
-        "MeshTimeout",
-        "to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1h}}]\nrules: [{default: {idleTimeout: 1h}}]",
-        [("exclusive-fields", "/spec/rules")],
-    ),
-    "from and to": (
-        "MeshTimeout",
-        (
-            "to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1h}}]\n"
-            "from: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1h}}]"
-        ),
-        [],
-    ),
-    "a permission that lists nobody": (
-        "MeshTrafficPermission",
-        "rules: [{default: {allow: []}}]",
-        [("missing-field", "/spec/rules/0/default")],
-    ),
-    "an empty match": (
-        "MeshTimeout",
-        "rules: [{matches: [{}], default: {idleTimeout: 1h}}]",
-        [("bad-value", "/spec/rules/0/matches/0")],
-    ),
-    "a connection's timeout by caller": (
-        "MeshTimeout",
-        (
-            "rules: [{matches: [{spiffeID: {type: Prefix, value: 'spiffe://a'}}], "
-            "default: {idleTimeout: 1h, http: {requestTimeout: 1s}}}]"
-        ),
-        [("bad-value", "/spec/rules/0/default/idleTimeout")],
-    ),
-    "a connection's timeout of a route": (
-        "MeshTimeout",
-        (
-            "targetRef: {kind: MeshHTTPRoute, name: r}\nto: [{targetRef: {kind: Mesh}, "
-            "default: {connectionTimeout: 1s, http: {maxStreamDuration: 1s}}}]"
-        ),
-        [
-            ("bad-value", "/spec/to/0/default/connectionTimeout"),
-            ("bad-value", "/spec/to/0/default/http/maxStreamDuration"),
-        ],
-    ),
-    "a connection's timeout to a route": (
-        "MeshTimeout",
-        "to: [{targetRef: {kind: MeshHTTPRoute, name: r}, default: {connectionTimeout: 1s}}]",
-        [("no-effect", "/spec/to/0/default/connectionTimeout")],
-    ),
-    "a section without incoming traffic": (
-        "MeshTimeout",
-        "targetRef: {kind: Dataplane, sectionName: http}\nto: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1h}}]",
-        [("bad-target", "/spec/targetRef/sectionName")],
-    ),
-    "a section with incoming traffic": (
-        "MeshTimeout",
-        "targetRef: {kind: Dataplane, sectionName: http}\nrules: [{default: {idleTimeout: 1h}}]",
-        [],
-    ),
-    "a mesh with a name": (
-        "MeshRetry",
-        "to: [{targetRef: {kind: Mesh, name: default}, default: {tcp: {maxConnectAttempt: 2}}}]",
-        [("bad-target", "/spec/to/0/targetRef/name")],
-    ),
-    "a service without a name": (
-        "MeshRetry",
-        "to: [{targetRef: {kind: MeshService}, default: {tcp: {maxConnectAttempt: 2}}}]",
-        [("bad-target", "/spec/to/0/targetRef")],
-    ),
-    "a service with name and labels": (
-        "MeshRetry",
-        "to: [{targetRef: {kind: MeshService, name: a, labels: {b: c}}, default: {tcp: {maxConnectAttempt: 2}}}]",
-        [("exclusive-fields", "/spec/to/0/targetRef/labels")],
-    ),
-    "a namespace without a name": (
-        "MeshRetry",
-        "to: [{targetRef: {kind: MeshService, labels: {a: b}, namespace: c}, default: {tcp: {maxConnectAttempt: 2}}}]",
-        [("bad-target", "/spec/to/0/targetRef/namespace")],
-    ),
-    "a header that is present with a value": (
-        "MeshRetry",
-        (
-            "to: [{targetRef: {kind: Mesh}, "
-            "default: {http: {retriableRequestHeaders: [{name: a, type: Present, value: b}]}}}]"
-        ),
-        [("exclusive-fields", "/spec/to/0/default/http/retriableRequestHeaders/0/value")],
-    ),
-    "tags that are not named": (
-        "MeshRetry",
-        (
-            "to: [{targetRef: {kind: Mesh}, "
-            "default: {http: {hostSelection: [{predicate: OmitHostsWithTags, updateFrequency: 2}]}}}]"
-        ),
-        [
-            ("missing-field", "/spec/to/0/default/http/hostSelection/0"),
-            ("exclusive-fields", "/spec/to/0/default/http/hostSelection/0/updateFrequency"),
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("title", POLICIES)
-def test_of_a_policy(title: str) -> None:
-    kind, spec, expected = POLICIES[title]
-    assert findings(policy(kind, spec)) == expected
 
 
 REWRITE = "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]}"
@@ -349,6 +233,10 @@ MESHES = {
         "mtls: {enabled_backend: a, backends: [{name: a, type: builtin, dp_cert: {rotation: {expiration: 1d}}}]}",
         [],
     ),
+    "a wrong value in snake_case": (
+        "mtls: {enabled_backend: a, backends: [{name: a, type: builtin, dp_cert: {rotation: {expiration: x}}}]}",
+        [("bad-value", "/mtls/backends/0/dp_cert/rotation/expiration")],
+    ),
     "both spellings of one field": (
         "mtls: {enabled_backend: a, enabledBackend: a, backends: [{name: a, type: builtin}]}",
         [("unknown-field", "/mtls/enabled_backend")],
@@ -441,6 +329,26 @@ def test_of_labels(title: str) -> None:
     text = policy("MeshTimeout", "rules: [{default: {idleTimeout: 1h}}]") + labels
     [found] = diagnostics(text)
     assert (str(found.code), found.level) == (code, severity)
+
+
+@pytest.mark.parametrize("name", ["Cart", "1cart", "cart.a", "cart_a", "a" * 64])
+def test_a_workload_that_no_service_could_be_called_is_refused(name: str) -> None:
+    text = dataplane("address: 10.0.0.1") + f"labels: {{kuma.io/workload: {name}}}"
+    assert ("bad-label", "/labels/kuma.io~1workload") in findings(text)
+
+
+def test_a_workload_of_one_instance_is_warned_of() -> None:
+    instances = "[{name: a, address: 10.0.0.1, labels: {kuma.io/workload: A}}]"
+    text = policy("DataplaneSet", f"template: {{networking: {{}}}}\ninstances: {instances}")
+    [found] = diagnostics(text)
+    assert (found.code.word, found.level) == ("bad-label", Severity.WARNING)
+    assert found.path == "/spec/instances/0/labels/kuma.io~1workload"
+
+
+def test_a_workload_of_a_pod_is_warned_of_as_its_name_may_be_that_of_a_deployment() -> None:
+    head = "apiVersion: kuma.io/v1alpha1\nkind: Dataplane\nmetadata: {name: d, labels: {kuma.io/workload: a.b}}\n"
+    [found] = diagnostics(head + "spec: {networking: {address: 10.0.0.1}}")
+    assert (found.code.word, found.level) == ("bad-label", Severity.WARNING)
 
 
 _dotted = st.lists(st.integers(0, 300).map(str) | st.sampled_from(["00", "01", ""]), min_size=3, max_size=5).map(

@@ -230,30 +230,21 @@ def test_pointers_are_escaped() -> None:
 
 
 LATER = [
-    ("type: MeshGateway\nmesh: default\nname: g", "/type", "MeshGateway is not supported yet"),
-    ("type: Retry\nmesh: default\nname: g", "/type", "Retry is not supported yet"),
-    ("apiVersion: kuma.io/v1alpha1\nkind: MeshTrace\nmetadata: {name: t}", "/kind", "MeshTrace is not supported yet"),
-    ("type: Mesh\nname: m\nmetrics: {enabledBackend: p}", "/metrics", "metrics of a Mesh is not supported yet"),
     (
-        "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec: {logging: {}}",
-        "/spec/logging",
-        "logging of a Mesh is not supported yet",
-    ),
-    ("type: Mesh\nname: m\nrouting: {zoneEgress: true}", "/routing/zoneEgress", "zoneEgress true is not supported yet"),
-    (
-        "type: Mesh\nname: m\nmtls: {enabledBackend: a, backends: [{name: a, type: provided}]}",
+        (
+            "type: Mesh\nname: m\nmtls: {enabledBackend: a, backends: [{name: a, type: vault, conf: "
+            "{fromCp: {address: 'https://vault', pki: p, role: r, auth: {token: {secret: s}}}}}]}"
+        ),
         "/mtls/backends/0/type",
-        "type provided is not supported yet",
+        "type vault is not supported yet",
     ),
     (
-        "type: Dataplane\nmesh: default\nname: d\nnetworking: {address: 10.0.0.1, gateway: {type: BUILTIN}}",
-        "/networking/gateway/type",
-        "type BUILTIN is not supported yet",
-    ),
-    (
-        "type: Dataplane\nmesh: default\nname: d\nnetworking: {address: 10.0.0.1, listeners: []}",
-        "/networking/listeners",
-        "networking.listeners of a Dataplane is not supported yet",
+        (
+            "type: MeshGateway\nmesh: default\nname: g\nselectors: [{match: {kuma.io/service: g}}]\n"
+            "conf: {listeners: [{port: 1, protocol: HTTP, hostname: a.mesh, crossMesh: true}]}"
+        ),
+        "/conf/listeners/0/crossMesh",
+        "crossMesh true is not supported yet",
     ),
 ]
 
@@ -269,6 +260,42 @@ def test_the_content_of_a_secret_is_refused_and_not_shown() -> None:
     assert (str(found.code), str(found.position)) == ("secret-in-git", "mesh.yaml:4:1")
     assert "c2VjcmV0" not in f"{found.message}{found.hint}"
     assert ("secret-in-git", "/data") in findings("type: GlobalSecret\nname: key\ndata: c2VjcmV0\n")
+
+
+KUBERNETES = "apiVersion: v1\nkind: Secret\nmetadata: {name: key, namespace: kuma-system}\n"
+
+
+@pytest.mark.parametrize("kind", ["secret", "global-secret"])
+def test_the_content_of_a_secret_that_kubernetes_keeps_for_the_mesh_is_refused_and_not_shown(kind: str) -> None:
+    written = f"{KUBERNETES}type: system.kuma.io/{kind}\ndata: {{value: c2VjcmV0}}\nstringData: {{more: hunter2}}\n"
+    first, second = diagnostics(written)
+    assert [(str(one.code), str(one.position), one.path) for one in (first, second)] == [
+        ("secret-in-git", "mesh.yaml:5:1", "/data"),
+        ("secret-in-git", "mesh.yaml:6:1", "/stringData"),
+    ]
+    assert not any(word in f"{one}" for one in (first, second) for word in ("c2VjcmV0", "hunter2"))
+
+
+def test_one_in_a_list_as_kubectl_prints_it_is_refused_where_it_stands() -> None:
+    item = "{apiVersion: v1, kind: Secret, metadata: {name: key}, type: system.kuma.io/secret, data: {value: c2Vj}}"
+    assert findings(f"apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Pod}}\n- {item}\n") == [
+        ("secret-in-git", "/items/1/data")
+    ]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "type: Opaque\ndata: {value: c2VjcmV0}\n",
+        "data: {value: c2VjcmV0}\n",
+        "type: system.kuma.io/secret\n",
+        "type: system.kuma.io/secret\ndata: {}\nstringData: {value: ''}\n",
+        "type: system.kuma.io/secret\ndata: {value: 'ENC[AES256_GCM,data:Tr7o,iv:1=,tag:2=,type:str]'}\n",
+    ],
+)
+def test_a_secret_of_others_or_one_that_tells_nothing_is_none_of_ours(rest: str) -> None:
+    """What SOPS encrypted is told to nobody who can read the repository."""
+    assert findings(KUBERNETES + rest) == []
 
 
 def test_a_type_that_is_nearly_right_is_suggested() -> None:

@@ -1,10 +1,14 @@
 """Reading one tree after another says what reading the last one alone says, and looks at what differs only."""
 
+import pickle
+
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.diagnostics import Checked
+from compiler.resources.judge import judge
 from compiler.resources.model import ResourceKey
 from compiler.resources.reading import Reading
 from compiler.resources.resource_set import ResourceSet
@@ -39,7 +43,7 @@ def summary(read: Checked[ResourceSet]) -> object:
 def test_after_any_history_the_reading_is_that_of_the_last_tree(
     states: list[Files], listed: bool, drawn: st.DataObject
 ) -> None:
-    reading = Reading(schemas(), BlobCache(drawn.draw(st.sampled_from([0, 4000, 10**6]))))
+    reading = Reading(schemas(), blobs=BlobCache(drawn.draw(st.sampled_from([0, 4000, 10**6]))))
     before = ResourceSet()
     for state in states:
         tree = write_tree(state, listed=listed and drawn.draw(st.integers(0, 5)) > 0)
@@ -157,3 +161,31 @@ def test_a_file_of_copies_is_read_in_proportion_to_its_length() -> None:
     many = "---\n".join(DATAPLANE.format(f"d{number}") for number in range(2000))
     read = read_all(Reading(schemas()), {"a.yaml": MESH + "---\n" + many, "b.yaml": many})
     assert len(read.diagnostics) == 2000
+
+
+SET = """
+type: DataplaneSet
+mesh: default
+name: web
+labels: {app: web}
+spec:
+  template: {networking: {inbound: [{port: 80}]}}
+  instances: [{name: one, address: 10.0.0.1, zone: east}, {name: two, address: 10.0.0.2, labels: {odd: "yes"}}]
+"""
+
+
+@pytest.mark.parametrize("text", [SET, MESH, DATAPLANE.format("one"), "type: Mesh\nname: [1]\n", "a: 1\n"])
+def test_another_process_is_told_all_that_a_document_means(text: str) -> None:
+    verdict = judge(yaml.safe_load(text), schemas())
+    assert pickle.loads(pickle.dumps(verdict)) == verdict
+
+
+def test_the_instances_of_a_set_are_not_sent_to_another_process() -> None:
+    verdict = judge(yaml.safe_load(SET), schemas())
+    assert len(verdict.resources) == 3
+    assert b"web-two" not in pickle.dumps(verdict)
+
+
+def test_counts_are_numbers_that_can_be_printed() -> None:
+    counts = Reading(schemas()).read(tree_of({"a.yaml": MESH}), ALL).value.counts
+    assert f"{counts.resources} in {counts.files}" == "1 in 1"

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.diagnostics import Checked, Severity
-from compiler.resources.settings import Settings, Toolchain, read_settings
-from compiler.source.tree import SourceFile, SourceTree
+from compiler.resources.settings import Settings, Toolchain, leave_out, read_settings
+from compiler.source.tree import SourceFile, SourceTree, refuse_link, too_many_files
 from tests.resources.build import schemas
 
 
@@ -55,11 +55,27 @@ def test_a_wrong_file_gives_no_settings_at_all() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["budgets: {bytesPerProxy: 1}", "requireDescent: true", "rollout: {waves: [1]}", "signatures: {required: true}"],
+    ["budgets: {compileSeconds: 1}", "requireDescent: true", "rollout: {waves: [1]}", "signatures: {required: true}"],
 )
 def test_what_this_release_does_not_act_on_is_said(text: str) -> None:
     [found] = read(text).diagnostics
     assert (str(found.code), found.level) == ("no-effect", Severity.WARNING)
+
+
+def test_budgets_and_owners_are_what_a_plan_compares_with() -> None:
+    checked = read(
+        "budgets: {bytesPerProxy: 9, resourcesPerProxy: 3}\n"
+        "ownership:\n"
+        '- {paths: ["**"], owners: [platform]}\n'
+        "- {paths: [teams/web/], owners: [web, shop], types: [MeshTimeout], meshes: [default]}\n"
+    )
+    assert checked.diagnostics == ()
+    assert (checked.value.budgets.bytes_per_proxy, checked.value.budgets.resources_per_proxy) == (9, 3)
+    owners = checked.value.owners
+    assert owners("teams/web/a.yaml", "MeshTimeout", "default") == ("web", "shop")
+    assert owners("teams/web/a.yaml", "MeshTimeout", "other") == ("platform",)
+    assert owners("teams/web/a.yaml", "MeshRetry", "default") == ("platform",)
+    assert read("ignore: [a]").value.owners("a.yaml", "Mesh", "") == ()
 
 
 def test_a_second_document_is_refused() -> None:
@@ -109,9 +125,34 @@ def test_ignore_wins_over_paths_and_the_settings_are_always_read() -> None:
     assert covered == ["mesh/a.yaml", "meshwright.yaml"]
 
 
+WAYS = [
+    ("teams/*/mesh/", "teams", True),
+    ("teams/*/mesh/", "teams/a", True),
+    ("teams/*/mesh/", "teams/a/docs", False),
+    ("teams/*/mesh/", "docs", False),
+    ("mesh/", "mesh", True),
+    ("mesh/", "mesh/link", True),
+    ("**/mesh.yaml", "docs/latest", True),
+    ("*.yaml", "docs", False),
+]
+
+
+@pytest.mark.parametrize(("glob", "path", "reached"), WAYS)
+def test_a_link_on_the_way_to_what_is_read_is_looked_at(glob: str, path: str, reached: bool) -> None:
+    assert Settings(paths=(glob,)).reaches(path) is reached
+    assert not Settings(paths=(glob,), ignore=(path,)).reaches(path)
+
+
+def test_a_tree_that_is_too_large_to_be_listed_is_said_whatever_the_settings_leave_out() -> None:
+    tree = tree_of(meshwright_yaml="paths: [mesh/]\n")
+    found = (too_many_files("docs/"), refuse_link("docs/latest"))
+    assert leave_out(Checked(tree, found), schemas()).diagnostics == found[:1]
+
+
 @given(st.lists(st.text("a*/?.", max_size=12), max_size=4), st.text("ab/.", max_size=40))
 def test_any_glob_can_be_matched(globs: list[str], path: str) -> None:
     assert Settings(ignore=tuple(globs)).covers(path) in (True, False)
+    assert Settings(paths=tuple(globs)).reaches(path) in (True, False)
 
 
 def test_another_toolchain_than_the_pinned_one_does_not_compile() -> None:

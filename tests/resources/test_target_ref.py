@@ -1,8 +1,10 @@
 """The kinds of targets that a policy takes."""
 
+import pytest
+
 from compiler.resources.model import ResourceKey
 from compiler.resources.target_ref import TargetMatrix, check_target_kinds
-from tests.resources.build import check, policy
+from tests.resources.build import check, findings, policy
 
 MATRIX = TargetMatrix(
     top=frozenset({"Mesh", "Dataplane", "MeshGateway"}),
@@ -57,3 +59,15 @@ spec: {targetRef: {kind: MeshGateway, name: g}, from: [{targetRef: {kind: Mesh},
         [key] = resources.resources
         found = check_target_kinds(resources.resources[key], MATRIX)
         assert [each.pointer for each in found] == expected
+
+
+@pytest.mark.parametrize(("value", "refused"), [("v1", False), ("*", True), ("a/b", True)])
+def test_a_subset_asks_for_what_a_proxy_can_carry(value: str, refused: bool) -> None:
+    found = findings(
+        policy("MeshTimeout", f"targetRef: {{kind: MeshSubset, tags: {{version: '{value}'}}}}\nto: {ITEM % 'Mesh'}")
+    )
+    assert (("bad-value", "/spec/targetRef/tags/version") in found) is refused
+
+
+def test_no_type_of_proxies_is_every_type() -> None:
+    assert findings(policy("MeshTimeout", f"targetRef: {{kind: Mesh, proxyTypes: []}}\nto: {ITEM % 'Mesh'}")) == []

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from compiler.diagnostics import Position, Severity
+from compiler.resources.envelope import read_envelope
 from compiler.resources.model import Dataplane, DataplaneSet, Mesh, MeshService, Policy, ResourceKey
 from compiler.resources.validate import validate, validate_document
 from tests.resources.build import MESH, check, documents, schemas
@@ -107,6 +108,12 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert resource.spec.networking.inbound[0].port == 8080
 
 
+def test_an_empty_spec_on_kubernetes_is_none() -> None:
+    checked = check("apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: default}\nspec:\n")
+    assert checked.diagnostics == ()
+    assert [key.name for key in checked.value.resources] == ["default"]
+
+
 def test_a_universal_resource_has_its_computed_labels() -> None:
     text = (
         "type: MeshTimeout\nmesh: default\nname: t\nlabels: {kuma.io/zone: east}\n"
@@ -154,14 +161,54 @@ def test_a_policy_without_destinations_is_its_workload_owners() -> None:
     assert labels["kuma.io/policy-role"] == "workload-owner"
 
 
-def test_a_policy_of_the_system_namespace_is_the_systems() -> None:
-    text = (TIMEOUT % "MeshService, name: a").replace("namespace: shop", "namespace: kuma-system")
-    assert labels_of(text, ResourceKey("MeshTimeout", "default", "slow.kuma-system"))["kuma.io/policy-role"] == "system"
+@pytest.mark.parametrize("namespace", ["kuma-system", "kong-mesh-system"])
+def test_a_policy_of_the_system_namespace_is_the_systems(namespace: str) -> None:
+    text = (TIMEOUT % "MeshService, name: a").replace("namespace: shop", f"namespace: {namespace}")
+    labels = labels_of(text, ResourceKey("MeshTimeout", "default", f"slow.{namespace}"))
+    assert labels["kuma.io/policy-role"] == "system"
+
+
+EXTERNAL = """
+apiVersion: kuma.io/v1alpha1
+kind: MeshExternalService
+metadata: {name: api%s}
+spec: {match: {port: 443}, endpoints: [{address: api.example, port: 443}]}
+"""
+
+
+@pytest.mark.parametrize(("namespace", "expected"), [("shop", [Severity.WARNING]), ("kuma-system", []), ("", [])])
+def test_what_is_about_a_whole_mesh_stands_in_the_system_namespace(namespace: str, expected: list[Severity]) -> None:
+    text = EXTERNAL % (f", namespace: {namespace}" if namespace else "")
+    found = [one.level for one in check(MESH + "---" + text).diagnostics if one.path == "/metadata/namespace"]
+    assert found == expected
 
 
 def test_a_policy_for_both_kinds_of_destinations_is_refused() -> None:
     text = (TIMEOUT % "Mesh") + "  - targetRef: {kind: MeshService, name: a}\n    default: {idleTimeout: 1h}\n"
     assert ("bad-label", "/spec/to") in [(str(found.code), found.path) for found in check(text).diagnostics]
+
+
+@pytest.mark.parametrize(("namespace", "refused"), [("shop", True), ("kuma-system", False)])
+def test_a_policy_of_a_namespace_is_for_calls_of_one_direction(namespace: str, refused: bool) -> None:
+    text = (TIMEOUT % "Mesh").replace("namespace: shop", f"namespace: {namespace}")
+    text += "  from:\n  - targetRef: {kind: Mesh}\n    default: {idleTimeout: 1h}\n"
+    found = [(str(found.code), found.path) for found in check(text).diagnostics]
+    assert (("exclusive-fields", "/spec/from") in found) is refused
+
+
+MESHES = {
+    "labels: {kuma.io/mesh: one}": "one",
+    "annotations: {kuma.io/mesh: one}": "one",
+    "labels: {kuma.io/mesh: one}, annotations: {kuma.io/mesh: two}": "one",
+    "annotations: {team: shop}": "default",
+}
+
+
+@pytest.mark.parametrize("metadata", MESHES)
+def test_a_kubernetes_objects_mesh_is_that_of_its_label_then_of_its_annotation(metadata: str) -> None:
+    text = f"apiVersion: kuma.io/v1alpha1\nkind: MeshTrace\nmetadata: {{name: t, {metadata}}}\nspec: {{}}"
+    [document] = documents(text)
+    assert read_envelope("MeshTrace", document.value).mesh == MESHES[metadata]
 
 
 def test_a_set_stands_for_its_instances() -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from compiler.resources.check_mesh import repeated
-from compiler.resources.expressions import refuse_expression
+from compiler.resources.checks.expressions import check_expression
+from compiler.resources.checks.lists import repeated
 from compiler.resources.findings import (
     BAD_VALUE,
     DUPLICATE_NAME,
@@ -40,7 +40,7 @@ def check_route(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
             message = "hostnames go with a gateway only: a proxy's route is for one service already"
             yield Finding(join(at, "hostnames"), UNSUPPORTED_TARGET, message, "take them out", on_key=True)
         for place, rule in enumerate(item["rules"]):
-            yield from _check_rule(rule, join(at, "rules", place))
+            yield from _check_rule(rule, join(at, "rules", place), for_gateway=for_gateway)
 
 
 def check_headers(headers: Sequence[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:
@@ -51,32 +51,42 @@ def check_headers(headers: Sequence[Mapping[str, Any]], pointer: str) -> Iterato
         if how in ("Present", "Absent") and "value" in header:
             yield Finding(at, EXCLUSIVE_FIELDS, f"a header that is {how} has no value", "take value out", on_key=True)
         if how == "RegularExpression":
-            yield from _check_expression(header.get("value", ""), at)
+            yield from check_expression(header.get("value", ""), at)
 
 
-def _check_rule(rule: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+def _check_rule(rule: Mapping[str, Any], pointer: str, *, for_gateway: bool) -> Iterator[Finding]:
     for index, match in enumerate(rule["matches"]):
         yield from _check_match(match, join(pointer, "matches", index))
     conf, at = rule["default"], join(pointer, "default")
-    yield from _check_filters(conf.get("filters", ()), join(at, "filters"), rule["matches"])
+    filters = conf.get("filters", ())
+    yield from _check_filters(filters, join(at, "filters"), rule["matches"], for_gateway=for_gateway)
+    redirects = any(each["type"] == "RequestRedirect" for each in filters)
+    if for_gateway and not redirects and not conf.get("backendRefs"):
+        message = "a gateway has no service of its own, so that the rule needs backendRefs"
+        yield Finding(at, MISSING_FIELD, message, "add backendRefs or a redirect", on_key=True)
     for index, backend in enumerate(conf.get("backendRefs", ())):
         yield from check_backend_ref(backend, join(at, "backendRefs", index))
 
 
 def _check_match(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
-    if "path" in match:
-        yield from _check_path(match["path"]["type"], match["path"]["value"], join(pointer, "path", "value"))
+    yield from check_request(match, pointer)
     parameters = match.get("queryParams", ())
     yield from repeated([each["name"] for each in parameters], join(pointer, "queryParams"), "parameter", "name")
     for index, each in enumerate(parameters):
         if each["type"] == "RegularExpression":
-            yield from _check_expression(each["value"], join(pointer, "queryParams", index, "value"))
-    yield from check_headers(match.get("headers", ()), join(pointer, "headers"))
+            yield from check_expression(each["value"], join(pointer, "queryParams", index, "value"))
+
+
+def check_request(request: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """The path and the headers of a request, wherever one is matched."""
+    if "path" in request:
+        yield from _check_path(request["path"]["type"], request["path"]["value"], join(pointer, "path", "value"))
+    yield from check_headers(request.get("headers", ()), join(pointer, "headers"))
 
 
 def _check_path(how: str, path: str, pointer: str) -> Iterator[Finding]:
     if how == "RegularExpression":
-        yield from _check_expression(path, pointer)
+        yield from check_expression(path, pointer)
     elif not path.startswith("/"):
         yield Finding(pointer, BAD_VALUE, "a path must begin with a slash")
     elif how == "PathPrefix" and path != "/" and path.endswith("/"):
@@ -84,28 +94,22 @@ def _check_path(how: str, path: str, pointer: str) -> Iterator[Finding]:
         yield Finding(pointer, BAD_VALUE, "a prefix must not end with a slash", hint)
 
 
-def _check_expression(expression: str, pointer: str) -> Iterator[Finding]:
-    """Envoy refuses the whole listener for one bad expression."""
-    problem = refuse_expression(expression)
-    if problem is not None:
-        hint = "Envoy reads RE2: https://github.com/google/re2/wiki/Syntax"
-        yield Finding(pointer, BAD_VALUE, f"the regular expression cannot be read: {problem}", hint)
-
-
 def _check_filters(
-    filters: Sequence[Mapping[str, Any]], pointer: str, found: Sequence[Mapping[str, Any]]
+    filters: Sequence[Mapping[str, Any]], pointer: str, found: Sequence[Mapping[str, Any]], *, for_gateway: bool
 ) -> Iterator[Finding]:
     redirected = False
     for index, each in enumerate(filters):
         at = join(pointer, index)
-        yield from _check_filter(each, at, found)
+        yield from _check_filter(each, at, found, for_gateway=for_gateway)
         if redirected and each["type"] in _AFTER_REDIRECT:
             message = f"{each['type']} after RequestRedirect never runs: a redirected request goes nowhere"
             yield Finding(join(at, "type"), EXCLUSIVE_FIELDS, message, "take one of them out")
         redirected = redirected or each["type"] == "RequestRedirect"
 
 
-def _check_filter(each: Mapping[str, Any], pointer: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _check_filter(
+    each: Mapping[str, Any], pointer: str, found: Sequence[Mapping[str, Any]], *, for_gateway: bool
+) -> Iterator[Finding]:
     kind, wanted = each["type"], _FILTER_FIELDS[each["type"]]
     if wanted not in each:
         yield Finding(pointer, MISSING_FIELD, f"a {kind} needs {wanted}")
@@ -121,7 +125,7 @@ def _check_filter(each: Mapping[str, Any], pointer: str, found: Sequence[Mapping
             yield from _check_modifier(conf, at)
         case "RequestRedirect" | "URLRewrite":
             yield from _check_path_modifier(conf.get("path"), join(at, "path"), found)
-            if "hostToBackendHostname" in conf:
+            if "hostToBackendHostname" in conf and not for_gateway:
                 message = "hostToBackendHostname goes with a gateway only"
                 yield Finding(join(at, "hostToBackendHostname"), UNSUPPORTED_TARGET, message, on_key=True)
         case "RequestMirror":

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from compiler.diagnostics import Code
-from compiler.resources.check_route import check_headers, check_route
+from compiler.diagnostics import Code, Severity
+from compiler.resources.checks.route import check_headers, check_request, check_route
 from compiler.resources.findings import (
     BAD_TARGET,
     BAD_VALUE,
+    DUPLICATE_NAME,
     EXCLUSIVE_FIELDS,
     MISSING_FIELD,
     NO_EFFECT,
@@ -16,16 +17,26 @@ from compiler.resources.findings import (
 )
 from compiler.resources.target_ref import check_target_ref
 
+WIDE_PREFIX: Final = Code(
+    "wide-prefix",
+    Severity.WARNING,
+    "a prefix that also matches names that only begin alike",
+    "A prefix is compared letter by letter: `spiffe://shop/web` matches `spiffe://shop/website` as well. "
+    "With a slash at its end it matches only what is below it.",
+)
 _RULES_OR_TO: Final = frozenset({"MeshTimeout", "MeshAccessLog", "MeshCircuitBreaker", "MeshRateLimit"})
 """These refuse `rules` beside `to`; all refuse `rules` beside `from`."""
 _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "MeshTimeout": ("to", "rules", "from"),
+    "MeshAccessLog": ("to", "rules", "from"),
     "MeshCircuitBreaker": ("to", "rules", "from"),
     "MeshTrafficPermission": ("rules", "from"),
 }
 _CONNECTION_LEVEL: Final = ("connectionTimeout", "idleTimeout")
 _HTTP_CONNECTION_LEVEL: Final = ("maxStreamDuration", "maxConnectionDuration")
 _BY_CALLER: Final = frozenset({"requestTimeout", "streamIdleTimeout"})
+_NO_SEGMENTS: Final = frozenset({"", ".", ".."})
+_ONCE: Final = "OmitPreviousPriorities"
 _PERMISSIONS: Final = ("deny", "allow", "allowWithShadowDeny")
 
 
@@ -66,6 +77,25 @@ def _check_targets(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     for part in ("to", "from"):
         for index, item in enumerate(spec.get(part, ())):
             yield from check_target_ref(item["targetRef"], join(pointer, part, index, "targetRef"))
+    for index, rule in enumerate(spec.get("rules", ())):
+        for place, match in enumerate(rule.get("matches", ())):
+            yield from _check_caller(match, join(pointer, "rules", index, "matches", place))
+
+
+def _check_caller(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """The last segment of a prefix need not be a whole one."""
+    if "spiffeID" not in match:
+        return
+    value, at = match["spiffeID"]["value"], join(pointer, "spiffeID", "value")
+    segments = value.removeprefix("spiffe://").split("/")[1:]
+    if match["spiffeID"]["type"] == "Prefix":
+        if not value.endswith("/"):
+            message = f"the prefix {value} also matches names that only begin alike"
+            yield Finding(at, WIDE_PREFIX, message, "end it with a slash")
+        segments = segments[:-1]
+    if not _NO_SEGMENTS.isdisjoint(segments):
+        hint = "no slash at the end, no two in a row, no . or .. between them"
+        yield Finding(at, BAD_VALUE, f"no caller has the SPIFFE ID {value}", hint)
 
 
 def _check_timeout(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -110,15 +140,39 @@ def _check_permission(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding
         if not any(rule["default"].get(name) for name in _PERMISSIONS):
             at = join(pointer, "rules", index, "default")
             yield Finding(at, MISSING_FIELD, "the rule lists nobody", "list callers under allow or deny", on_key=True)
+        for name in _PERMISSIONS:
+            for place, callers in enumerate(rule["default"].get(name, ())):
+                yield from _check_caller(callers, join(pointer, "rules", index, "default", name, place))
+                for number, request in enumerate(callers.get("http", ())):
+                    yield from check_request(
+                        request, join(pointer, "rules", index, "default", name, place, "http", number)
+                    )
 
 
 def _check_retry(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     for index, item in enumerate(spec.get("to", ())):
-        http, at = item["default"].get("http", {}), join(pointer, "to", index, "default", "http")
-        for field in ("retriableRequestHeaders", "retriableResponseHeaders"):
-            yield from check_headers(http.get(field, ()), join(at, field))
-        for place, selection in enumerate(http.get("hostSelection", ())):
-            yield from _check_selection(selection, join(at, "hostSelection", place))
+        yield from check_retried(item["default"].get("http", {}), join(pointer, "to", index, "default", "http"))
+
+
+def _check_http_route(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    yield from check_route(spec, pointer)
+    for index, item in enumerate(spec.get("to", ())):
+        for place, rule in enumerate(item["rules"]):
+            at = join(pointer, "to", index, "rules", place, "default", "retry", "http")
+            yield from check_retried(rule["default"].get("retry", {}).get("http", {}), at)
+
+
+def check_retried(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Retries of HTTP, wherever they are written."""
+    for field in ("retriableRequestHeaders", "retriableResponseHeaders"):
+        yield from check_headers(http.get(field, ()), join(pointer, field))
+    selections, at = http.get("hostSelection", ()), join(pointer, "hostSelection")
+    for place, selection in enumerate(selections):
+        yield from _check_selection(selection, join(at, place))
+    once = [place for place, selection in enumerate(selections) if selection["predicate"] == _ONCE]
+    for place in once[1:]:
+        message = f"a retry has {_ONCE} once: the last would count"
+        yield Finding(join(at, place, "predicate"), DUPLICATE_NAME, message, "keep one of them")
 
 
 def _check_selection(selection: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -140,5 +194,5 @@ _OF_KIND: Final[Mapping[str, Callable[[Mapping[str, Any], str], Iterator[Finding
     "MeshTimeout": _check_timeout,
     "MeshTrafficPermission": _check_permission,
     "MeshRetry": _check_retry,
-    "MeshHTTPRoute": check_route,
+    "MeshHTTPRoute": _check_http_route,
 }

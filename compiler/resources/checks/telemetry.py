@@ -1,0 +1,28 @@
+"""What a collector must hold beyond its schema (kuma-core §2.10)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from compiler.resources.checks.addresses import check_address
+from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, NOT_SUPPORTED_YET, Finding, join
+
+
+def check_backend(backend: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Only http has paths, and nothing of a workload's environment counts."""
+    endpoint, at = backend.get("endpoint", {}), join(pointer, "endpoint")
+    yield from check_address(endpoint.get("address", ""), join(at, "address"))
+    if backend.get("protocol", "grpc") == "grpc" and endpoint.get("path"):
+        message = "path goes with protocol http only"
+        yield Finding(join(at, "path"), EXCLUSIVE_FIELDS, message, "take it out", on_key=True)
+    yield from _check_environment(backend.get("env", {}), join(pointer, "env"))
+
+
+def _check_environment(environment: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """A commit alone decides where spans, logs and metrics go."""
+    mode = environment.get("mode", "Optional")
+    if mode == "Required":
+        message = "no variable of a workload is looked at, so it cannot be the only one that counts"
+        yield Finding(join(pointer, "mode"), NOT_SUPPORTED_YET, message, "write endpoint, and mode Disabled")
+    elif environment and mode != "Disabled":
+        message = "no variable of a workload is looked at: a commit alone says where the collector is"
+        yield Finding(pointer, NO_EFFECT, message, "write mode Disabled, or take env out", on_key=True)
