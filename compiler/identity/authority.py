@@ -1,19 +1,22 @@
-"""A mesh's builtin certificate authority: made once outside the repository, loaded from a file or the environment."""
+"""Authorities of meshes and of their MeshIdentities: made outside the repository, loaded from a file or a variable."""
 
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+
+from compiler.mesh.proxy import IDENTITY_AUTHORITY
 
 AuthorityKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -27,6 +30,38 @@ _LARGEST_SOURCE = 1 << 20
 _SMALLEST_RSA_KEY = 2048
 _MESH_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LARGEST_NAME_PART = 64
+
+
+_FOR_IDENTITY: Final = "MeshIdentity"
+"""The organization that the certificate of a MeshIdentity's authority names, its unit being the MeshIdentity."""
+_SCHEME: Final = "spiffe://"
+
+
+class AuthorityName(NamedTuple):
+    """Whose authority it is: a mesh's where `identity` is empty, else that of the MeshIdentity of this name."""
+
+    mesh: str
+    identity: str = ""
+
+
+def authority_name(mesh: str, authority: str) -> AuthorityName:
+    """By what a snapshot calls it, which for a Mesh is the name of its backend."""
+    is_identity = authority.startswith(IDENTITY_AUTHORITY)
+    return AuthorityName(mesh, authority.removeprefix(IDENTITY_AUTHORITY) if is_identity else "")
+
+
+def named_authority(certificate: x509.Certificate) -> AuthorityName | None:
+    """Whose it is by what `create_authority` wrote into it; None for one that came from elsewhere."""
+    subject = {attribute.oid: str(attribute.value) for attribute in certificate.subject}
+    if subject.get(NameOID.ORGANIZATION_NAME) == _FOR_IDENTITY:
+        return AuthorityName(subject[NameOID.COMMON_NAME], subject[NameOID.ORGANIZATIONAL_UNIT_NAME])
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+    uris = (uri for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if uri.startswith(_SCHEME))
+    mesh = next((name for uri in uris if "/" not in (name := uri.removeprefix(_SCHEME))), None)
+    return AuthorityName(mesh) if mesh is not None else None
 
 
 class IdentityError(Exception):
@@ -81,11 +116,16 @@ def create_authority(
     now: datetime,
     lifetime: timedelta = AUTHORITY_LIFETIME,
     kind: KeyKind = KeyKind.P256,
+    identity: bool = False,
 ) -> Authority:
-    """A self-signed authority that names its mesh as Kuma's does, `spiffe://<mesh>`; IdentityError for a bad name."""
+    """A self-signed authority that names its mesh as Kuma's does, `spiffe://<mesh>`; IdentityError for a bad name.
+
+    One of a MeshIdentity, by whose name `backend` then goes, names both in its subject.
+    """
     _check_names(mesh, backend)
     key = _create_key(kind)
-    certificate = _self_signed(mesh, backend, key, now - CLOCK_ALLOWANCE, now + lifetime)
+    builder = _name_identity(mesh, backend) if identity else _name_backend(mesh, backend)
+    certificate = _self_signed(builder, key, now - CLOCK_ALLOWANCE, now + lifetime)
     return Authority(key, certificate, (certificate,))
 
 
@@ -93,9 +133,9 @@ def load_authority(source: str, environment: Mapping[str, str] = os.environ) -> 
     """From `file:PATH`, a path, or `env:NAME`: PEM of one private key and its certificate, further roots behind it."""
     kind, _, rest = source.partition(":")
     if kind == "env":
-        return _read_pem(_read_variable(rest, environment), f"the environment variable {rest}")
+        return parse_authority(_read_variable(rest, environment), f"the environment variable {rest}")
     path = Path(rest if kind == "file" else source)
-    return _read_pem(_read_private_file(path), str(path))
+    return parse_authority(read_private_file(path, "CA"), str(path))
 
 
 def write_authority(path: Path, authority: Authority) -> None:
@@ -127,29 +167,35 @@ def _create_key(kind: KeyKind) -> AuthorityKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _self_signed(
-    mesh: str, backend: str, key: AuthorityKey, not_before: datetime, not_after: datetime
-) -> x509.Certificate:
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, backend),
-            x509.NameAttribute(NameOID.COMMON_NAME, mesh),
-        ]
+def _name_backend(mesh: str, backend: str) -> x509.CertificateBuilder:
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"{_SCHEME}{mesh}")])
+    return _call([(NameOID.ORGANIZATIONAL_UNIT_NAME, backend), (NameOID.COMMON_NAME, mesh)]).add_extension(
+        names, critical=False
     )
+
+
+def _name_identity(mesh: str, identity: str) -> x509.CertificateBuilder:
+    """Of no trust domain: where its template says the zone, one authority may stand for several."""
+    parts = [(NameOID.ORGANIZATIONAL_UNIT_NAME, identity), (NameOID.COMMON_NAME, mesh)]
+    return _call([(NameOID.ORGANIZATION_NAME, _FOR_IDENTITY), *parts])
+
+
+def _call(parts: Sequence[tuple[x509.ObjectIdentifier, str]]) -> x509.CertificateBuilder:
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in parts])
+    return x509.CertificateBuilder().subject_name(name).issuer_name(name)
+
+
+def _self_signed(
+    builder: x509.CertificateBuilder, key: AuthorityKey, not_before: datetime, not_after: datetime
+) -> x509.Certificate:
     builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
+        builder.public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_signs_only(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{mesh}")]), critical=False
-        )
     )
     return builder.sign(key, hashes.SHA256())
 
@@ -194,44 +240,63 @@ def _read_variable(name: str, environment: Mapping[str, str]) -> bytes:
     return environment[name].encode()
 
 
-def _read_private_file(path: Path) -> bytes:
+def read_private_file(path: Path, what: str) -> bytes:
+    """Of at most 1 MiB, that nobody else can read; `what` is said of it in the IdentityError where it is not so."""
     try:
         # Without O_NONBLOCK a FIFO in the file's place would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise IdentityError(f"The CA file {path} cannot be opened: {error.strerror}.") from None
+        raise IdentityError(f"The {what} file {path} cannot be opened: {error.strerror}.") from None
     with os.fdopen(descriptor, "rb") as file:
-        _check_private(path, os.fstat(descriptor))
+        _check_private(path, os.fstat(descriptor), what)
         content = file.read(_LARGEST_SOURCE + 1)
     if len(content) > _LARGEST_SOURCE:
-        raise IdentityError(f"The CA file {path} is over 1 MiB; it should hold one key and its certificates.")
+        raise IdentityError(f"The {what} file {path} is over 1 MiB; it should hold one key and its certificates.")
     return content
 
 
-def _check_private(path: Path, status: os.stat_result) -> None:
+def _check_private(path: Path, status: os.stat_result, what: str) -> None:
     """Judged on the opened file, so that nothing can be swapped in between."""
     if not stat.S_ISREG(status.st_mode):
-        raise IdentityError(f"The CA file {path} is not a regular file.")
+        raise IdentityError(f"The {what} file {path} is not a regular file.")
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o177:
-        raise IdentityError(f"The CA file {path} has mode {mode:04o} but must have 0600: run `chmod 600 {path}`.")
+        raise IdentityError(f"The {what} file {path} has mode {mode:04o} but must have 0600: run `chmod 600 {path}`.")
     if status.st_uid not in {os.geteuid(), 0}:
-        raise IdentityError(f"The CA file {path} belongs to user {status.st_uid}, neither to us nor to root.")
+        raise IdentityError(f"The {what} file {path} belongs to user {status.st_uid}, neither to us nor to root.")
 
 
-def _read_pem(content: bytes, place: str) -> Authority:
-    # `from None`: the library's messages may quote what they could not read.
-    try:
-        certificates = x509.load_pem_x509_certificates(content)
-    except ValueError:
-        raise IdentityError(f"There is no readable PEM certificate in {place}.") from None
-    key = _read_key(content, place)
-    matching = [certificate for certificate in certificates if certificate.public_key() == key.public_key()]
-    if not matching:
-        raise IdentityError(f"No certificate in {place} belongs to the private key there.")
+def parse_authority(content: bytes, place: str) -> Authority:
+    """From PEM of one private key and its certificate, further roots behind it; `place` is said in IdentityError."""
+    certificates, key, matching = parse_pair(content, place)
     if not _may_sign(matching[0]):
         raise IdentityError(f"The certificate in {place} is not a CA's (basicConstraints CA:TRUE, keyCertSign).")
-    return Authority(key, matching[0], tuple(certificates))
+    return Authority(key, matching[0], certificates)
+
+
+def parse_certificates(content: bytes, place: str) -> tuple[x509.Certificate, ...]:
+    """All that are in PEM, at least one; `from None`, since the library may quote what it could not read."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(content))
+    except ValueError:
+        raise IdentityError(f"There is no readable PEM certificate in {place}.") from None
+
+
+class Pair(NamedTuple):
+    """Certificates with a key, and those of them that belong to it."""
+
+    certificates: tuple[x509.Certificate, ...]
+    key: AuthorityKey
+    matching: tuple[x509.Certificate, ...]
+
+
+def parse_pair(content: bytes, place: str) -> Pair:
+    """A key and at least one certificate of it; IdentityError where there is none."""
+    certificates, key = parse_certificates(content, place), _read_key(content, place)
+    matching = tuple(certificate for certificate in certificates if certificate.public_key() == key.public_key())
+    if not matching:
+        raise IdentityError(f"No certificate in {place} belongs to the private key there.")
+    return Pair(certificates, key, matching)
 
 
 def _read_key(content: bytes, place: str) -> AuthorityKey:

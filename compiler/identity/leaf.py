@@ -26,6 +26,7 @@ _SEED_BYTES = 48
 _SERIAL_BYTES = 19
 _REMEMBERED_AUTHORITIES = 8
 """More than a server has at a time; what they have in common for all leaves costs a fifth of a leaf."""
+_REMEMBERED_LIFETIMES = 64
 
 
 _NO_NAME = x509.Name([])
@@ -79,11 +80,17 @@ def rotation_period(lifetime: timedelta) -> timedelta:
 
 def epoch_at(node: str, now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Epoch:
     """Nodes change epoch at moments spread by their name's hash, so that a fleet does not rotate at one instant."""
-    period = int(rotation_period(lifetime).total_seconds())
+    period = _period_seconds(lifetime)
     phase = int.from_bytes(hashlib.sha256(node.encode()).digest()[:8], "big") % period
     number = (int(now.timestamp()) - phase) // period
     start = datetime.fromtimestamp(number * period + phase, UTC)
     return Epoch(number, start, start + timedelta(seconds=period))
+
+
+@lru_cache(_REMEMBERED_LIFETIMES)
+def _period_seconds(lifetime: timedelta) -> int:
+    """Of the few lifetimes that a server has; it is asked for with every proxy."""
+    return int(rotation_period(lifetime).total_seconds())
 
 
 def issue_leaf(

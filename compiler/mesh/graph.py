@@ -11,9 +11,18 @@ from typing import Final, NamedTuple, cast
 from msgspec.structs import replace
 
 from compiler.memo import Input, Memo, Query
-from compiler.mesh.match import Pair, proxy_pairs, selector_pairs, source_tags
+from compiler.mesh.match import (
+    BUILTIN_GATEWAY,
+    Pair,
+    is_builtin_gateway,
+    proxy_pairs,
+    selector_pairs,
+    source_tags,
+)
+from compiler.mesh.rule_marks import marked_rules
 from compiler.mesh.rules import meant_names
 from compiler.resources.model import (
+    DISPLAY_NAME,
     ENVIRONMENT,
     MESH,
     ORIGIN,
@@ -22,12 +31,19 @@ from compiler.resources.model import (
     ZONE,
     Dataplane,
     DataplaneSet,
+    ExternalService,
     Mesh,
+    MeshExternalService,
+    MeshMultiZoneService,
+    MeshService,
     Policy,
     Resource,
     ResourceKey,
     TargetRef,
+    ZoneEgress,
+    ZoneIngress,
 )
+from compiler.resources.specs.dataplane import Networking, ZoneListener
 
 Keys = frozenset[ResourceKey]
 _NONE: Final[Keys] = frozenset()
@@ -45,16 +61,27 @@ ABOUT: Final[Input[tuple[str, str, str | None], Keys]] = Input("about", _NONE)
 """By mesh, kind and name: of the last ones, those with a `to` that may mean something of that name; with None, any."""
 COMING_IN: Final[Input[tuple[str, str], Keys]] = Input("coming in", _NONE)
 """By mesh and kind: of the same ones, those with `rules` or `from`."""
+WHOLE: Final[Input[tuple[str, str], Keys]] = Input("whole", _NONE)
+"""By mesh and kind: of the same ones, those with a `default` for all of a proxy."""
 SERVICE_NAMES: Final[Input[tuple[str, str], Keys]] = Input("service names", _NONE)
-"""By mesh and name: the Dataplanes whose inbounds offer a service of this name (kuma-core §2.5)."""
+"""By mesh and name: the Dataplanes whose inbounds offer a service of this name (kuma-core §2.5), and ExternalServices
+that are called so."""
+SHOWN_AS: Final[Input[tuple[str, str, str], Keys]] = Input("shown as", _NONE)
+"""By type, mesh and display name: services that go by another name, as copies that Kuma made for another zone do."""
 NAMES: Final[Input[str, frozenset[str]]] = Input("names", frozenset())
 """By mesh: every service name that some Dataplane offers."""
+
+ZONE_LISTENERS: Final[Input[str, Keys]] = Input("zone listeners", _NONE)
+"""By mesh: the Dataplanes by which a zone is entered or left."""
 
 TRIMMED: Final[Input[tuple[str, Pair | None], Keys]] = Input("trimmed", _NONE)
 """By mesh and pair: MeshTrafficPermissions for the graph of callers, which knows fewer tags (kuma-core §6.3)."""
 
 ASKED: Final[Input[tuple[str, Pair], Keys]] = Input("asked", _NONE)
 """By mesh and pair: policies that look at it, so that proxies that differ by it are no replicas of each other."""
+
+ALIKE: Final[Input[tuple[str, str], Keys]] = Input("alike", _NONE)
+"""By mesh and mark: the routes with such a rule."""
 
 EXAMPLES: Final[Input[str, tuple[ResourceKey, ...]]] = Input("examples", ())
 """By mesh: a few that may be proxies, kept for as long as they are there. Nothing may depend on which they are: who
@@ -65,38 +92,40 @@ ANYWHERE: Final[Pair] = ("", "")
 ANY_ZONE: Final[Pair] = (f"label:{ZONE}", "*")
 """What a policy that stays in its zone asks for."""
 WILDCARD: Final = "0.0.0.0"  # noqa: S104  # Envoy matches a redirected connection to it (design D9)
-_EVERYWHERE: Final = frozenset({f"label:{MESH}", f"label:{ORIGIN}", f"label:{ENVIRONMENT}", f"label:{ZONE}"})
+_EVERYWHERE: Final = frozenset({MESH, ORIGIN, ENVIRONMENT, ZONE})
 """Labels that most proxies share: a poor choice for an index."""
+_COMMON_PAIRS: Final = frozenset(f"label:{label}" for label in _EVERYWHERE)
 
 Slot = tuple[Input[tuple[object, ...], Keys], tuple[object, ...]]
+Moves = defaultdict[Slot, list[ResourceKey]]
+_NOWHERE: Final[frozenset[Slot]] = frozenset()
+_SERVICES: Final = (MeshService, MeshExternalService, MeshMultiZoneService)
 
 
 def load(memo: Memo, changes: Iterable[tuple[Resource | None, Resource | None]]) -> None:
     """Write what differs; nothing is looked at but the resources that changed, as they were and as they are."""
-    moves: dict[Slot, tuple[set[ResourceKey], set[ResourceKey]]] = defaultdict(lambda: (set(), set()))
+    gone: Moves = defaultdict(list)
+    come: Moves = defaultdict(list)
     for old, new in changes:
-        key = cast(Resource, new or old).key
-        if memo.write(RESOURCE, key, new):
-            _move(moves, old, new)
-    for (table, slot), (gone, come) in moves.items():
-        if gone != come:
-            memo.write(table, slot, (memo.read(table, slot) - gone) | come)
-    _load_names(memo, moves)
-    _load_examples(memo, moves)
+        if memo.write(RESOURCE, cast(Resource, new or old).key, new):
+            _move(gone, come, old, new)
+    moved = dict.fromkeys((*gone, *come))
+    for place in moved:
+        stay = memo.read(*place).difference(gone[place]) if place in gone else memo.read(*place)
+        memo.write(*place, stay.union(come[place]) if place in come else stay)
+    _load_names(memo, moved)
+    _load_examples(memo, moved)
 
 
-def _move(
-    moves: dict[Slot, tuple[set[ResourceKey], set[ResourceKey]]], old: Resource | None, new: Resource | None
-) -> None:
-    was = set(_slots(old)) if old is not None else set()
-    now = set(_slots(new)) if new is not None else set()
+def _move(gone: Moves, come: Moves, old: Resource | None, new: Resource | None) -> None:
+    was, now = (frozenset(_slots(one)) if one is not None else _NOWHERE for one in (old, new))
     for slot in was - now:
-        moves[slot][0].add(cast(Resource, old).key)
+        gone[slot].append(cast(Resource, old).key)
     for slot in now - was:
-        moves[slot][1].add(cast(Resource, new).key)
+        come[slot].append(cast(Resource, new).key)
 
 
-def _load_names(memo: Memo, moves: Mapping[Slot, object]) -> None:
+def _load_names(memo: Memo, moves: Iterable[Slot]) -> None:
     touched = [cast(tuple[str, str], key) for table, key in moves if cast(object, table) is SERVICE_NAMES]
     for mesh in {mesh for mesh, _ in touched}:
         names = {name for other, name in touched if other == mesh}
@@ -104,7 +133,7 @@ def _load_names(memo: Memo, moves: Mapping[Slot, object]) -> None:
         memo.write(NAMES, mesh, (memo.read(NAMES, mesh) - names) | offered)
 
 
-def _load_examples(memo: Memo, moves: Mapping[Slot, object]) -> None:
+def _load_examples(memo: Memo, moves: Iterable[Slot]) -> None:
     for mesh in {str(slot[1]) for table, slot in moves if cast(object, table) is KEYS and slot[0] in _PROXIES}:
         proxies = proxy_keys(memo, mesh)
         kept = [key for key in memo.read(EXAMPLES, mesh) if key in proxies]
@@ -118,6 +147,8 @@ def _slots(resource: Resource) -> Iterator[Slot]:
     yield cast(Slot, (KEYS, (resource.key.type, resource.key.mesh)))
     if isinstance(resource.spec, Policy):
         yield from _policy_slots(resource, resource.spec)
+        for rule in marked_rules(resource):
+            yield cast(Slot, (ALIKE, (resource.key.mesh, rule.mark)))
         for pair in _asked_pairs(resource):
             yield cast(Slot, (ASKED, (resource.key.mesh, pair)))
         if resource.key.type == "MeshTrafficPermission" and resource.spec.target_ref.kind != "Dataplane":
@@ -125,11 +156,25 @@ def _slots(resource: Resource) -> Iterator[Slot]:
             yield cast(Slot, (TRIMMED, (resource.key.mesh, pairs[0] if pairs else None)))
     if is_proxy(resource):
         resource = as_dataplane(resource)
-        for pair in proxy_pairs(resource):
-            if pair[0] not in _EVERYWHERE:
-                yield cast(Slot, (CARRIERS, (resource.key.mesh, pair)))
+        for pair in _filed_pairs(resource):
+            yield cast(Slot, (CARRIERS, (resource.key.mesh, pair)))
         for name in offered_names(resource):
             yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, name)))
+        if cast(Dataplane, resource.spec).networking.listeners:
+            yield cast(Slot, (ZONE_LISTENERS, resource.key.mesh))
+    yield from _service_slots(resource)
+
+
+def _service_slots(resource: Resource) -> Iterator[Slot]:
+    if isinstance(resource.spec, _SERVICES) and _is_renamed(resource):
+        yield cast(Slot, (SHOWN_AS, (resource.key.type, resource.key.mesh, resource.name)))
+    if isinstance(resource.spec, ExternalService):
+        yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, resource.spec.tags.get(SERVICE, ""))))
+
+
+def _is_renamed(service: Resource) -> bool:
+    """On Kubernetes the namespace is part of every name."""
+    return service.key.name not in (service.name, f"{service.name}.{service.namespace}")
 
 
 def _policy_slots(policy: Resource, spec: Policy) -> Iterator[Slot]:
@@ -140,6 +185,8 @@ def _policy_slots(policy: Resource, spec: Policy) -> Iterator[Slot]:
         yield from (cast(Slot, (ABOUT, (mesh, kind, name))) for name in _names(spec))
         if spec.rules or spec.from_:
             yield cast(Slot, (COMING_IN, (mesh, kind)))
+        if spec.default is not None:
+            yield cast(Slot, (WHOLE, (mesh, kind)))
 
 
 def _names(spec: Policy) -> frozenset[str | None]:
@@ -163,13 +210,13 @@ def trimmed_tags(target: TargetRef) -> Mapping[str, str]:
 
 def index_pair(pairs: Iterable[Pair] | None) -> Pair | None:
     """The pair under which a selector is filed: the first that is not shared by most."""
-    return next((pair for pair in pairs or () if pair[0] not in _EVERYWHERE), None)
+    return next((pair for pair in pairs or () if pair[0] not in _COMMON_PAIRS), None)
 
 
 def offered_names(resource: Resource) -> frozenset[str]:
     """Services that exist because a Dataplane says so: its inbounds' service tags, else its workload."""
     dataplane = cast(Dataplane, resource.spec)
-    return frozenset(service_name(resource, inbound.tags) for inbound in dataplane.networking.inbound)
+    return frozenset(service_name(resource, one.tags) for one in dataplane.networking.inbound if one.is_offered)
 
 
 def service_name(resource: Resource, tags: Mapping[str, str]) -> str:
@@ -205,21 +252,30 @@ HEAD: Final[Query[ResourceKey, Head | None]] = Query("head", _head)
 
 def pairs_to_file(proxy: Resource) -> list[Pair]:
     """The pairs of a proxy under which policies that ask for them are filed."""
-    return sorted(pair for pair in proxy_pairs(proxy) if pair[0] not in _EVERYWHERE)
+    return sorted(_filed_pairs(proxy))
+
+
+def _filed_pairs(proxy: Resource) -> set[Pair]:
+    """Of `proxy_pairs` those that not most proxies share."""
+    labels = {(f"label:{key}", value) for key, value in proxy.labels.items() if key not in _EVERYWHERE}
+    labels.add((f"label:{DISPLAY_NAME}", proxy.name))
+    tags = {(f"tag:{key}", value) for tags in cast(Dataplane, proxy.spec).tag_sets for key, value in tags.items()}
+    return labels | tags | ({BUILTIN_GATEWAY} if is_builtin_gateway(proxy) else set())
 
 
 def is_everywhere(label: str) -> bool:
     """Whether most proxies carry this label."""
-    return f"label:{label}" in _EVERYWHERE
+    return label in _EVERYWHERE
 
 
 def carriers(memo: Memo, mesh: str, pairs: Mapping[str, str], prefix: str) -> Iterator[Resource]:
     """Dataplanes that carry all of these labels (`label:`) or, on some inbound each, tags (`tag:`); by name."""
     wanted = sorted((f"{prefix}{key}", value) for key, value in pairs.items())
     first = index_pair(wanted)
+    others = {pair for pair in wanted if pair != first}
     for key in sorted(memo.read(CARRIERS, (mesh, first)) if first is not None else proxy_keys(memo, mesh)):
         resource = read_proxy(memo, key)
-        if resource is not None and set(wanted) <= proxy_pairs(resource):
+        if resource is not None and (not others or others <= proxy_pairs(resource)):
             yield resource
 
 
@@ -243,20 +299,38 @@ def is_shared(resource: Resource) -> bool:
 
 
 def is_proxy(resource: Resource) -> bool:
-    return isinstance(resource.spec, Dataplane) or is_shared(resource)
+    return isinstance(resource.spec, (Dataplane, ZoneIngress, ZoneEgress)) or is_shared(resource)
 
 
 def as_dataplane(resource: Resource) -> Resource:
     """A shared set stands for proxies of any address: they listen on the wildcard and reach their workload locally."""
+    if isinstance(resource.spec, (ZoneIngress, ZoneEgress)):
+        return _as_zone_proxy(resource, resource.spec)
     if not isinstance(resource.spec, DataplaneSet):
         return resource
-    networking = resource.spec.template.networking
+    template = resource.spec.template
+    networking = template.networking
     local = tuple(
         replace(inbound, address=WILDCARD, service_address=inbound.service_address or "127.0.0.1")
         for inbound in networking.inbound
     )
-    spec = Dataplane(networking=replace(networking, address=WILDCARD, inbound=local))
+    networking = replace(networking, address=WILDCARD, inbound=local)
+    spec = Dataplane(networking, template.metrics, template.probes)
     return Resource(resource.key, resource.labels, spec)
+
+
+def _as_zone_proxy(resource: Resource, spec: ZoneIngress | ZoneEgress) -> Resource:
+    """A zone proxy of 2.x has one listener, and is of no mesh."""
+    listener = ZoneListener(type=resource.key.type, port=spec.networking.port)
+    labels = {**resource.labels, ZONE: spec.zone} if spec.zone else resource.labels
+    advertised = spec.networking.advertised_address if isinstance(spec, ZoneIngress) else ""
+    networking = Networking(
+        address=spec.networking.address,
+        advertised_address=advertised,
+        admin=spec.networking.admin,
+        listeners=(listener,),
+    )
+    return Resource(resource.key, labels, Dataplane(networking))
 
 
 def read_proxy(memo: Memo, key: ResourceKey) -> Resource | None:

@@ -14,13 +14,17 @@ from compiler.resources.model import (
     SERVICE,
     ZONE,
     Dataplane,
+    MeshGateway,
     Resource,
     TargetRef,
 )
+from compiler.resources.specs.gateways import GatewayListener
 
 Routes = Callable[[TargetRef, str], Sequence[Resource]]
 Pair = tuple[str, str]
 
+BUILTIN_GATEWAY: Final[Pair] = ("gateway", "BUILTIN")
+"""What proxies that take requests by a MeshGateway carry besides their labels and tags."""
 _NAMESPACED_ROLES: Final = frozenset({"consumer", "workload-owner"})
 
 
@@ -28,26 +32,32 @@ _NAMESPACED_ROLES: Final = frozenset({"consumer", "workload-owner"})
 class Selection:
     """What of a proxy a policy is about: `sections` its inbounds, `outbound` whether the policy's `to` holds for it.
 
-    A policy that is narrowed to one inbound says nothing of what the proxy sends.
+    A policy that is narrowed to one inbound says nothing of what the proxy sends. Of a builtin gateway, the sections
+    are listeners that a policy is narrowed to, none where it holds for all of them.
     """
 
     sections: frozenset[str]
     outbound: bool
 
 
-def select(policy: Resource, proxy: Resource, routes: Routes | None = None) -> Selection | None:
+def select(
+    policy: Resource, proxy: Resource, routes: Routes | None = None, gateway: Resource | None = None
+) -> Selection | None:
     """None when the policy says nothing about the proxy.
 
     `routes` finds the MeshHTTPRoutes of a mesh for a policy whose top level names one; it may return too many. Unlike
     Kuma, a proxy without inbounds is selected by kinds Mesh and Dataplane, so that `to` holds for a client-only proxy.
+    `gateway` is the MeshGateway by which the proxy takes requests, if it does.
     """
     if policy.key.mesh != proxy.key.mesh or policy.labels.get(EFFECT) == "shadow" or not _may_reach(policy, proxy):
         return None
     target = spec_of(policy).target_ref
     if target.kind != "MeshHTTPRoute":
-        return _select(target, policy, proxy)
+        return _select(target, policy, proxy, gateway)
     found = routes(target, policy.key.mesh) if routes is not None else ()
-    chosen = [_select(spec_of(route).target_ref, route, proxy) for route in found if picks(target, policy, route)]
+    chosen = [
+        _select(spec_of(route).target_ref, route, proxy, gateway) for route in found if picks(target, policy, route)
+    ]
     return _union([selection for selection in chosen if selection is not None])
 
 
@@ -84,6 +94,8 @@ def selector_pairs(policy: Resource) -> tuple[Pair, ...] | None:
             pairs = {f"label:{DISPLAY_NAME}": target.name}
         case "MeshSubset" | "MeshService" | "MeshServiceSubset":
             pairs = {f"tag:{key}": value for key, value in source_tags(target).items()}
+        case "MeshGateway":
+            pairs = dict([BUILTIN_GATEWAY])
         case _:
             pairs = {}
     if policy.labels.get(ROLE) in _NAMESPACED_ROLES and policy.namespace:
@@ -95,9 +107,30 @@ def proxy_pairs(proxy: Resource) -> frozenset[Pair]:
     """Everything of a proxy that `selector_pairs` can ask for."""
     labels = {**proxy.labels, DISPLAY_NAME: proxy.name}
     tags = (pair for tags in _dataplane(proxy).tag_sets for pair in tags.items())
+    builtin = [BUILTIN_GATEWAY] if is_builtin_gateway(proxy) else []
     return frozenset(
-        [(f"label:{key}", value) for key, value in labels.items()] + [(f"tag:{key}", value) for key, value in tags]
+        [(f"label:{key}", value) for key, value in labels.items()]
+        + [(f"tag:{key}", value) for key, value in tags]
+        + builtin
     )
+
+
+def is_builtin_gateway(proxy: Resource) -> bool:
+    """Whether its listeners are those of a MeshGateway."""
+    gateway = _dataplane(proxy).networking.gateway
+    return gateway is not None and gateway.type == "BUILTIN"
+
+
+def listener_section(listener: GatewayListener) -> str:
+    """What tells the listeners of a MeshGateway apart."""
+    return f"{listener.port}:{listener.host}"
+
+
+def listener_tags(listener: GatewayListener, gateway: Resource, proxy: Resource) -> Mapping[str, str]:
+    """By which routes and policies choose a listener: those of its proxy and of its MeshGateway are among them."""
+    written = _dataplane(proxy).networking.gateway
+    own = written.tags if written is not None else {}
+    return {**own, **cast("MeshGateway", gateway.spec).tags, **listener.tags}
 
 
 def source_tags(target: TargetRef) -> Mapping[str, str]:
@@ -125,7 +158,7 @@ def _may_reach(policy: Resource, proxy: Resource) -> bool:
     return policy.zone == proxy.zone
 
 
-def _select(target: TargetRef, policy: Resource, proxy: Resource) -> Selection | None:
+def _select(target: TargetRef, policy: Resource, proxy: Resource, gateway: Resource | None) -> Selection | None:
     match target.kind:
         case "Mesh":
             return _everything(proxy) if _is_of_type(target, proxy) else None
@@ -133,8 +166,22 @@ def _select(target: TargetRef, policy: Resource, proxy: Resource) -> Selection |
             return _select_dataplane(target, policy, proxy)
         case "MeshSubset" | "MeshService" | "MeshServiceSubset":
             return _select_by_tags(source_tags(target), proxy) if _is_of_type(target, proxy) else None
+        case "MeshGateway":
+            return _select_listeners(target, gateway, proxy) if gateway is not None else None
         case _:
             return None
+
+
+def _select_listeners(target: TargetRef, gateway: Resource, proxy: Resource) -> Selection | None:
+    """Without tags all of them."""
+    if target.name not in (gateway.name, gateway.key.name):
+        return None
+    if not target.tags:
+        return Selection(frozenset(), outbound=True)
+    listeners = cast("MeshGateway", gateway.spec).conf.listeners
+    chosen = (one for one in listeners if target.tags.items() <= listener_tags(one, gateway, proxy).items())
+    sections = frozenset(listener_section(one) for one in chosen)
+    return Selection(sections, outbound=True) if sections else None
 
 
 def _select_dataplane(target: TargetRef, policy: Resource, proxy: Resource) -> Selection | None:
@@ -156,7 +203,11 @@ def _select_by_tags(wanted: Mapping[str, str], proxy: Resource) -> Selection | N
 
 
 def _everything(proxy: Resource) -> Selection:
-    return Selection(frozenset(inbound.section for inbound in _dataplane(proxy).networking.inbound), outbound=True)
+    networking = _dataplane(proxy).networking
+    sections = [inbound.section for inbound in networking.inbound]
+    if networking.listeners:
+        sections += [listener.section for listener in networking.listeners]
+    return Selection(frozenset(sections), outbound=True)
 
 
 def _is_of_type(target: TargetRef, proxy: Resource) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal, cast
 
+from compiler.resources.backends import LOWEST_ROLE
 from compiler.resources.model import ORIGIN, ROLE, Conf, Policy, PolicyItem, Resource, ResourceKey, TargetRef
 
 Side = Literal["to", "from", "rules", "default"]
@@ -23,7 +24,14 @@ KIND_RANK: Final[Mapping[str, int]] = {
 """How specific a kind is; the more specific one overrides."""
 
 _ORIGIN_RANK: Final[Mapping[str, int]] = {"global": 1, "": 2, "zone": 3}
-_ROLE_RANK: Final[Mapping[str, int]] = {"": 1, "system": 1, "producer": 2, "consumer": 3, "workload-owner": 4}
+_ROLE_RANK: Final[Mapping[str, int]] = {
+    LOWEST_ROLE: 0,
+    "": 1,
+    "system": 1,
+    "producer": 2,
+    "consumer": 3,
+    "workload-owner": 4,
+}
 
 Rank = tuple[int, ...]
 

@@ -1,235 +1,113 @@
-"""The IR: what one proxy must do, with no word of Envoy.
+"""The IR: what one proxy must do, with no word of Envoy; its parts, each of which is translated by itself."""
 
-All values are immutable, compare by content and keep their hash, so that equal parts of different proxies are
-translated once (docs/decisions/0003). They carry the identity of the policies they came from, never a line number.
-"""
+from typing import Final, NamedTuple
 
-from typing import Any, Final
-
-from msgspec import Struct
-
+from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
+from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.order import Origin
-from compiler.resources.model import ResourceKey
-
-SHARED: Final = "_shared"
-"""The name of the one snapshot that all proxies of a DataplaneSet with registration share (design D9)."""
+from compiler.mesh.value import Confs, Owner, Value
+from compiler.mesh.zones.passing import ZoneGate
 
 
-class Value(Struct, frozen=True, cache_hash=True):
-    """The base of every IR value."""
-
-
-class Applied(Value, frozen=True):
-    """A policy's merged conf, typed, as it holds at one place; a policy that says nothing there has its empty conf."""
-
-    policy: str
-    conf: Any
-    origins: tuple[Origin, ...] = ()
-
-
-Confs = tuple[Applied, ...]
-
-
-class UriMatch(Value, frozen=True):
-    """A condition on the URIs in a caller's certificate: one of them is, or starts with, `value`."""
-
-    value: str
-    prefix: bool = False
-
-
-class Principal(Value, frozen=True):
-    """Callers that show every URI of `present` and none of `absent`; without both, everyone."""
-
-    present: tuple[UriMatch, ...] = ()
-    absent: tuple[UriMatch, ...] = ()
-
-
-class PermissionEntry(Value, frozen=True):
-    """What one permission says of some callers: `Allow`, `Deny` or `AllowWithShadowDeny`."""
-
-    principal: Principal
-    action: str
-    origin: Origin
-
-
-class Permission(Value, frozen=True):
-    """Who may call an inbound: the first entry that matches decides, and nobody else may."""
-
-    entries: tuple[PermissionEntry, ...] = ()
-
-
-class Tls(Value, frozen=True):
-    """Mutual TLS by the mesh's builtin authority."""
-
-    mesh: str
-    permissive: bool = False
-
-
-class SourceRule(Value, frozen=True):
-    """Confs that hold for the callers that `match` names only; more specific ones come first."""
-
-    match: UriMatch
-    confs: Confs
-
-
-class Inbound(Value, frozen=True):
-    """A port on which the proxy takes calls for its workload.
-
-    `workload_version` is that of the IP address at which the workload is called, 0 where it is the loopback's.
-    """
-
-    section: str
-    address: str
-    port: int
-    workload_address: str
-    workload_port: int
-    workload_version: int
-    protocol: str
-    transparent: bool
-    tls: Tls | None
-    permission: Permission
-    confs: Confs
-    source_rules: tuple[SourceRule, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return f"self_inbound_dp_{self.section}"
-
-
-class Destination(Value, frozen=True):
-    """One port of a service as callers see it; `subset` narrows it to endpoints with these tags (2.x)."""
-
-    kri: str
-    service: ResourceKey
-    section: str
-    protocol: str
-    mesh: str
-    subset: tuple[tuple[str, str], ...] = ()
-    secured: bool = False
-    identities: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.kri
-
-
-class Endpoint(Value, frozen=True, order=True):
-    """Where one instance of a service listens."""
-
-    zone: str
-    address: str
-    port: int
-    tags: tuple[tuple[str, str], ...] = ()
-
-
-class HeaderMatch(Value, frozen=True):
-    """`type`: Exact, Present, Absent, RegularExpression or Prefix."""
-
-    name: str
-    type: str = "Exact"
-    value: str = ""
-
-
-class QueryMatch(Value, frozen=True):
-    name: str
-    type: str
-    value: str
-
-
-class RouteMatch(Value, frozen=True):
-    """`path_type`: Exact, PathPrefix or RegularExpression; a match that names no path matches every one."""
-
-    path_type: str = "PathPrefix"
-    path: str = "/"
-    method: str = ""
-    headers: tuple[HeaderMatch, ...] = ()
-    query: tuple[QueryMatch, ...] = ()
-
-
-class HeaderChange(Value, frozen=True):
-    set: tuple[tuple[str, str], ...] = ()
-    add: tuple[tuple[str, str], ...] = ()
-    remove: tuple[str, ...] = ()
-
-
-class PathChange(Value, frozen=True):
-    """`type`: ReplaceFullPath or ReplacePrefixMatch."""
+class PassthroughMatch(Value, frozen=True, order=True):
+    """Calls that are let through: to a Domain, an IP or a CIDR, of one port or with 0 of every one."""
 
     type: str
     value: str
-
-
-class Redirect(Value, frozen=True):
-    status: int = 302
-    scheme: str = ""
-    hostname: str = ""
-    port: int = 0
-    path: PathChange | None = None
-
-
-class Rewrite(Value, frozen=True):
-    hostname: str = ""
-    path: PathChange | None = None
-
-
-class Mirror(Value, frozen=True):
-    """`percentage` as written, in percent."""
-
-    destination: Destination
-    percentage: str = "100"
-
-
-class Backend(Value, frozen=True):
-    """A share of the traffic; a destination of None stands for a backend that does not exist and answers 500."""
-
-    destination: Destination | None
-    weight: int = 1
-
-
-class HttpRoute(Value, frozen=True):
-    """Requests that match go to the backends by weight, or are redirected; `confs` hold for this route."""
-
-    name: str
-    match: RouteMatch
-    backends: tuple[Backend, ...]
-    confs: Confs
-    request_headers: HeaderChange = HeaderChange()
-    response_headers: HeaderChange = HeaderChange()
-    redirect: Redirect | None = None
-    rewrite: Rewrite | None = None
-    mirrors: tuple[Mirror, ...] = ()
-    origins: tuple[Origin, ...] = ()
-
-
-class Outbound(Value, frozen=True):
-    """A port on which the proxy takes its workload's calls to one destination; `routes` where it speaks HTTP."""
-
-    name: str
-    address: str
     port: int
-    transparent: bool
-    destination: Destination
-    confs: Confs
-    routes: tuple[HttpRoute, ...] = ()
-
-
-class Upstream(Value, frozen=True):
-    """A destination that traffic of this proxy can reach, with the confs that hold for its connections."""
-
-    destination: Destination
-    confs: Confs
-    tls: Tls | None = None
+    protocol: str
 
 
 class Transparent(Value, frozen=True):
-    """Traffic is redirected by the kernel; what no other listener wants is passed through, or refused."""
+    """Traffic is redirected by the kernel; what no other listener wants is passed through, or refused but `matches`."""
 
     inbound_port: int
     outbound_port: int
     ipv6: bool
     passthrough: bool
+    matches: tuple[PassthroughMatch, ...] = ()
     confs: Confs = ()
     """What policies say of calls to the whole mesh holds for connections that are passed through, too."""
+    owner: Owner | None = None
+    origins: tuple[Origin, ...] = ()
+
+
+class NameRecord(Value, frozen=True):
+    """A host name, and the address at which this proxy takes calls to it."""
+
+    name: str
+    address: str
+
+
+class Asked(Value, frozen=True):
+    """Where a proxy answers whether it is ready: the port of Kuma's admin listener (kuma-core §7.2)."""
+
+    address: str
+    port: int
+    transparent: bool
+
+
+class ProbedPath(Value, frozen=True):
+    """Probes of `path` go to `there` at the cluster, or without one are sent on to the workload's own port."""
+
+    path: str
+    there: str
+    port: int
+    cluster: str = ""
+
+
+class Probes(Value, frozen=True):
+    """Probes of the workload that a proxy takes for it, in plaintext."""
+
+    address: str
+    port: int
+    transparent: bool
+    paths: tuple[ProbedPath, ...]
+
+
+class Direct(Value, frozen=True):
+    """Addresses of single proxies that the workload calls past their services, by mutual TLS where there is any."""
+
+    endpoints: tuple[tuple[str, int], ...]
+    tls: Tls | None
+
+
+IDENTITY_AUTHORITY: Final = "identity/"
+"""What the authority of a MeshIdentity is called, before its name; a Mesh's is called like its backend."""
+
+
+class Trusted(NamedTuple):
+    """Certificates of a trust domain are believed that lead to a certificate in `pem`, or to an authority's root.
+
+    An authority that nobody handed to the server is made of its `sources`: two Secrets, a certificate and its key.
+    """
+
+    domain: str
+    pem: str = ""
+    authority: str = ""
+    sources: tuple[str, ...] = ()
+
+
+class Certification(Value, frozen=True):
+    """Who certifies a proxy: an authority that the server has, or has the `sources` of; or an agent of SPIRE.
+
+    An agent is waited for `agent_nanoseconds`; `seconds` is a certificate's lifetime, the usual one where it is 0.
+    """
+
+    authority: str = ""
+    sources: tuple[str, ...] = ()
+    seconds: int = 0
+    agent_nanoseconds: int = 0
+
+
+class Known(Value, frozen=True):
+    """What Kuma 2 has in the names and at the listeners of Envoy's resources.
+
+    `tags` are of the inbounds, by section, with the labels of the proxy; `ports` the numbers of destinations, by name.
+    """
+
+    tags: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    ports: tuple[tuple[str, int], ...]
 
 
 class Proxy(Value, frozen=True):
@@ -239,9 +117,36 @@ class Proxy(Value, frozen=True):
     workload: str
     tls: Tls | None
     identities: tuple[str, ...]
-    authority: str
-    certificate_seconds: int
+    certification: Certification
+    trusted: tuple[Trusted, ...]
+    """Sorted; empty where the backend's authority is all that there is to believe."""
     inbounds: tuple[Inbound, ...]
     outbounds: tuple[Outbound, ...]
     upstreams: tuple[Upstream, ...]
     transparent: Transparent | None
+    confs: Confs = ()
+    """Of policies that hold for all of a proxy; its inbounds, outbounds, upstreams and redirection have them too."""
+    owner: Owner | None = None
+    names: tuple[NameRecord, ...] | None = None
+    """What the host names of services stand for where calls are redirected to the proxy; None where nobody asks."""
+
+    asked: Asked | None = None
+    probes: Probes | None = None
+    direct: Direct | None = None
+    known: Known | None = None
+    """Only where a policy patches what the others made."""
+    gateway: tuple[GatewayListener, ...] = ()
+
+    gates: tuple[ZoneGate, ...] = ()
+    memberships: tuple["Proxy", ...] = ()
+    """What a proxy that is of no mesh is in each of those that it serves."""
+
+    @property
+    def called(self) -> tuple[Upstream, ...]:
+        """All that it connects to as one side of TLS, or none."""
+        return (*self.upstreams, *(one.upstream for gate in self.gates for one in gate.openings))
+
+    @property
+    def listed(self) -> tuple[Upstream, ...]:
+        """Those whose endpoints are listed apart, by zone."""
+        return tuple([one for one in self.upstreams if one.destination.outside is None])

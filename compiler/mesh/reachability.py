@@ -10,16 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from compiler.memo import Input, Memo, Query
+from compiler.mesh.callers import EVERYONE
+from compiler.mesh.calls import Permission, PermissionEntry
 from compiler.mesh.confs import PERMISSION
 from compiler.mesh.graph import GRAPH_TAGS, RESOURCE, SERVICE_NAMES, TRIMMED, mesh_spec, read_proxy, trimmed_tags
-from compiler.mesh.order import items_of, sort_items
-from compiler.mesh.permission import DENY, admits, permission
-from compiler.mesh.proxy import Permission, UriMatch
+from compiler.mesh.identity import IDENTITIES_OF, has_tls
+from compiler.mesh.order import Origin, items_of, sort_items
+from compiler.mesh.permission import ALLOW, DENY, Register, permission, register
 from compiler.mesh.selection import HOLDER, PERMISSIONS, incoming
 from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Member, Port
 from compiler.mesh.shape import REPLICA, Shape
+from compiler.mesh.value import UriMatch
 from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey
 
+_OPEN: Final = Permission((PermissionEntry(EVERYONE, ALLOW, Origin("", ResourceKey("", "", ""), "")),))
+"""Where callers are not asked who they are."""
 Uris = frozenset[str]
 Keys = frozenset[ResourceKey]
 
@@ -41,8 +46,11 @@ def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
         before = memo.read(INDEXED, mesh)
         moved = set(services).symmetric_difference(before) if services != before else set()
         gone = moved.difference(services)
-        for service in moved | stale[mesh]:
-            _index(memo, service, frozenset() if service in gone else memo.ask(CALLERS, service))
+        _index(
+            memo,
+            mesh,
+            {one: frozenset() if one in gone else memo.ask(CALLERS, one) for one in moved | stale[mesh]},
+        )
         memo.forget(CALLERS, gone)
         memo.write(INDEXED, mesh, services)
 
@@ -50,7 +58,7 @@ def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
 def trims(memo: Memo, mesh: str) -> bool:
     """Without mutual TLS permissions forbid nothing, so nothing is trimmed by them."""
     spec = mesh_spec(memo, mesh)
-    return spec.routing.auto_reachable and spec.mtls.backend is not None
+    return spec.routing.auto_reachable and (spec.mtls.backend is not None or bool(memo.ask(IDENTITIES_OF, mesh)))
 
 
 def reachable_services(memo: Memo, mesh: str, callers: Iterable[Uris]) -> Keys:
@@ -61,36 +69,37 @@ def reachable_services(memo: Memo, mesh: str, callers: Iterable[Uris]) -> Keys:
 def _reachable(memo: Memo, asked: tuple[str, tuple[Uris, ...]]) -> Keys:
     mesh, identities = asked
     uris: Uris = frozenset().union(*identities)
+    shown = tuple(dict.fromkeys((uris, *identities)))
     found = memo.read(CALLABLE, (mesh, None)).union(*(memo.read(CALLABLE, (mesh, uri)) for uri in sorted(uris)))
-    return frozenset(service for service in found if _is_callable(memo, service, (uris, *identities)))
+    return frozenset(service for service in found if _is_callable(memo, service, shown))
 
 
 def _is_callable(memo: Memo, service: ResourceKey, identities: Sequence[Uris]) -> bool:
-    """The first identity shows all URIs of the caller."""
-    if not memo.ask(ADMITTED, service).isdisjoint(identities[0]):
-        return True
-    return any(admits(permitted, uris) for permitted in memo.ask(ADMISSIONS, service) for uris in identities)
+    return any(permitted.admits(uris) for permitted in memo.ask(ADMITTED, service) for uris in identities)
 
 
-def _admitted(memo: Memo, service: ResourceKey) -> Uris:
-    """URIs each of which is enough: a hub's permission is not searched again for each of its callers."""
-    open_to_some = (one for one in memo.ask(ADMISSIONS, service) if all(entry.action != DENY for entry in one.entries))
-    callers = (entry.principal for permitted in open_to_some for entry in permitted.entries)
-    alone = (caller.present[0] for caller in callers if len(caller.present) == 1 and not caller.absent)
-    return frozenset(match.value for match in alone if not match.prefix)
+def _admitted(memo: Memo, service: ResourceKey) -> tuple[Register, ...]:
+    return tuple(register(permitted) for permitted in memo.ask(ADMISSIONS, service) if permitted.entries)
 
 
 def _callers(memo: Memo, service: ResourceKey) -> frozenset[str | None]:
     return frozenset(name for permitted in memo.ask(ADMISSIONS, service) for name in _named(permitted))
 
 
-def _index(memo: Memo, service: ResourceKey, now: frozenset[str | None]) -> None:
-    before = memo.read(NAMED, service)
-    for name in before - now:
-        memo.write(CALLABLE, (service.mesh, name), memo.read(CALLABLE, (service.mesh, name)) - {service})
-    for name in now - before:
-        memo.write(CALLABLE, (service.mesh, name), memo.read(CALLABLE, (service.mesh, name)) | {service})
-    memo.write(NAMED, service, now)
+def _index(memo: Memo, mesh: str, named: Mapping[ResourceKey, frozenset[str | None]]) -> None:
+    """Each set of services is written once, whatever number of them move."""
+    gone: dict[str | None, list[ResourceKey]] = defaultdict(list)
+    come: dict[str | None, list[ResourceKey]] = defaultdict(list)
+    for service, now in named.items():
+        before = memo.read(NAMED, service)
+        for name in before - now:
+            gone[name].append(service)
+        for name in now - before:
+            come[name].append(service)
+        memo.write(NAMED, service, now)
+    for name in dict.fromkeys((*gone, *come)):
+        stay = memo.read(CALLABLE, (mesh, name)).difference(gone.get(name, ()))
+        memo.write(CALLABLE, (mesh, name), stay.union(come.get(name, ())))
 
 
 def _named(permitted: Permission) -> Iterable[str | None]:
@@ -104,14 +113,15 @@ def _is_exact(match: UriMatch) -> bool:
     return not match.prefix
 
 
-def _admissions(memo: Memo, service: ResourceKey) -> tuple[Permission, ...]:
-    """What the service's inbounds really permit, each once, and what Kuma's graph makes of `from`."""
+def _admissions(memo: Memo, service: ResourceKey) -> frozenset[Permission]:
+    """What the service's inbounds really permit and what Kuma's graph makes of `from`: one of them is enough."""
     if memo.ask(SERVICE_RESOURCE, service) is None:
-        return ()
+        return frozenset()
     members = {_inbound(memo, member) for member in memo.ask(MEMBERS, Port(service, ""))}
+    if any(one is not None and not has_tls(memo, one[0].resource) for one in members):
+        return frozenset({_OPEN})
     found = {memo.ask(PERMISSION, (service.mesh, _permissions(memo, *one))) for one in members if one is not None}
-    found.add(_widened(memo, service))
-    return tuple(sorted(found, key=repr) if len(found) > 1 else found)
+    return frozenset((*found, _widened(memo, service)))
 
 
 def _inbound(memo: Memo, member: Member) -> tuple[Shape, str] | None:
@@ -153,7 +163,7 @@ def _graph_tags(memo: Memo, key: ResourceKey) -> Mapping[str, str]:
 
 
 REACHABLE: Final[Query[tuple[str, tuple[Uris, ...]], Keys]] = Query("reachable", _reachable)
-ADMISSIONS: Final[Query[ResourceKey, tuple[Permission, ...]]] = Query("admissions", _admissions)
-ADMITTED: Final[Query[ResourceKey, Uris]] = Query("admitted", _admitted)
+ADMISSIONS: Final[Query[ResourceKey, frozenset[Permission]]] = Query("admissions", _admissions)
+ADMITTED: Final[Query[ResourceKey, tuple[Register, ...]]] = Query("admitted", _admitted)
 CALLERS: Final[Query[ResourceKey, frozenset[str | None]]] = Query("callers", _callers)
 """The keys under which a service belongs in `CALLABLE`."""

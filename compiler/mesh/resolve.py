@@ -1,258 +1,197 @@
 """Everything one proxy must do: its inbounds, its outbounds, whom it may reach, and the confs that hold for a call."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, TypeVar, cast
+
+from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
-from compiler.mesh.confs import INCOMING_CONF, MESH_CONF, PERMISSION, SOURCE_CONFS, Held
-from compiler.mesh.graph import NAMES, mesh_spec, service_name
-from compiler.mesh.policy import Inbounds
-from compiler.mesh.proxy import (
-    Confs,
-    Destination,
-    Inbound,
-    Outbound,
-    Permission,
-    Proxy,
-    SourceRule,
-    Tls,
-    Transparent,
-    Upstream,
-)
-from compiler.mesh.reachability import reachable_services, trims
-from compiler.mesh.routing import CONFS, Socket, outbounds, resolve_reference, routing_to
-from compiler.mesh.selection import HOLDER, KINDS, PERMISSIONS, Holder, incoming, outgoing
+from compiler.mesh.beside import asked, direct, probes
+from compiler.mesh.calls import Inbound, Outbound, Tls
+from compiler.mesh.confs import MESH_CONF, WHOLE_CONF, Held
+from compiler.mesh.gateways.gateway import read_gateway
+from compiler.mesh.graph import KEYS, mesh_spec
+from compiler.mesh.holes import owner_of
+from compiler.mesh.hostnames import name_records
+from compiler.mesh.identity import credentials
+from compiler.mesh.inbounds import list_inbounds, read_inbound
+from compiler.mesh.kinds import SPEAKING, find_kind
+from compiler.mesh.proxy import Known, Proxy, Transparent
+from compiler.mesh.routing import Caller, caller, outbounds
+from compiler.mesh.selection import HOLDER, Holder, outgoing, whole
 from compiler.mesh.services import (
-    OFFERED,
-    SERVICE_KEYS,
     SERVICE_RESOURCE,
-    Port,
-    service_key,
-    tag_port,
-    virtual_address,
 )
-from compiler.mesh.shape import Shape, version_of, workload
+from compiler.mesh.shape import Shape, shape_of, workload
+from compiler.mesh.sockets import list_sockets, port_number
+from compiler.mesh.upstreams import joined, list_destinations, list_upstreams, spoken, spread
+from compiler.mesh.value import Applied, Confs, Owner
+from compiler.mesh.zones.gates import stand_in
+from compiler.mesh.zones.passing import ZoneGate
+from compiler.mesh.zones.proxies import Guard, join_meshes, through_egress, zone_gate
 from compiler.resources.model import (
     Dataplane,
     Mesh,
-    MeshService,
     Networking,
     Resource,
-    ServicePort,
     TransparentProxying,
 )
 from compiler.resources.model import Inbound as WrittenInbound
 
-_SERVICELESS: Final = 49151
-"""The reserved port of a Kubernetes pod without a service (kuma-core §2.2)."""
-_LEGACY_BLOCK: Final = 240
+P = TypeVar("P", Inbound, Outbound, Transparent)
 
 
 def _proxy(memo: Memo, shape: Shape) -> Proxy:
     resource = shape.resource
+    if not resource.key.mesh:
+        return _zone_proxy(memo, resource)
     mesh = mesh_spec(memo, resource.key.mesh)
     networking = cast(Dataplane, resource.spec).networking
     holder = memo.ask(HOLDER, shape)
-    backend = mesh.mtls.backend
-    tls = Tls(resource.key.mesh, backend.mode == "PERMISSIVE") if backend is not None else None
-    calls = tuple(outbounds(memo, _sockets(memo, resource, mesh), holder))
+    own = credentials(memo, resource)
+    calling = caller(memo, holder)
+    theirs = _theirs(memo, resource, holder)
+    calls = tuple(_owned(one, theirs) for one in outbounds(memo, list_sockets(memo, resource, mesh), calling))
+    gateway = read_gateway(memo, shape, holder, theirs.confs, theirs.owner if theirs.naming else None)
+    upstreams = (*list_upstreams(memo, calls, calling, theirs.confs), *gateway.upstreams)
+    transparent = _transparent(memo, networking.transparent_proxying, mesh, holder)
+    inbounds = tuple(_owned(one, theirs) for one in list_inbounds(memo, resource, own.tls, holder))
     return Proxy(
         mesh=resource.key.mesh,
         workload=workload(resource),
-        tls=tls,
-        identities=identities(resource),
-        authority=backend.name if backend is not None else "",
-        certificate_seconds=backend.dp_cert.rotation.expiration // 10**9 if backend is not None else 0,
-        inbounds=tuple(_inbounds(memo, resource, tls, holder)),
+        tls=own.tls,
+        identities=own.uris,
+        certification=own.certification,
+        trusted=own.trusted,
+        inbounds=inbounds,
         outbounds=calls,
-        upstreams=_upstreams(memo, calls, holder),
-        transparent=_transparent(memo, networking.transparent_proxying, mesh, holder),
+        upstreams=tuple(
+            spread(memo, spoken(one, own.tls, inbounds), resource)
+            for one in through_egress(memo, joined(upstreams), own.tls, resource.zone)
+        ),
+        transparent=_let_through(memo, _owned(transparent, theirs), theirs) if transparent is not None else None,
+        confs=theirs.confs + theirs.beside,
+        owner=_placed(theirs.owner, networking) if theirs.owned else None,
+        names=name_records(memo, resource.key.mesh, calls) if networking.transparent_proxying is not None else None,
+        gates=tuple(_gates(memo, resource, own.tls, calling, theirs, calls)) if networking.listeners else (),
+        asked=asked(networking),
+        probes=probes(cast(Dataplane, resource.spec), inbounds),
+        direct=direct(memo, resource, next((one.tls for one in inbounds), own.tls), calls),
+        known=_known(memo, resource, calls)
+        if any(find_kind(memo, one.policy).patches for one in theirs.beside)
+        else None,
+        gateway=gateway.listeners,
     )
 
 
-def identities(resource: Resource) -> tuple[str, ...]:
-    """The URIs of its certificate: a SPIFFE id for each service, then one URI for each tag (kuma-core §2.1)."""
-    mesh, tag_sets = resource.key.mesh, cast(Dataplane, resource.spec).tag_sets or ({},)
-    services = {f"spiffe://{mesh}/{service_name(resource, tags)}" for tags in tag_sets}
-    tags = {f"kuma://{key}/{value}" for tag_set in tag_sets for key, value in tag_set.items()}
-    return (*sorted(services), *sorted(tags))
+def _zone_proxy(memo: Memo, resource: Resource) -> Proxy:
+    """A zone proxy of 2.x is of no mesh: it serves them all, and has a certificate of each."""
+    meshes = sorted(key.name for key in memo.read(KEYS, ("Mesh", "")))
+    found = [memo.ask(PROXY, shape_of(stand_in(resource, mesh))) for mesh in meshes]
+    return join_meshes(workload(resource), asked(cast(Dataplane, resource.spec).networking), found)
 
 
-def _callers(resource: Resource) -> Iterator[frozenset[str]]:
-    """What each of its tag sets shows by itself (kuma-core §6.3); a client without inbounds shows its workload."""
-    for tags in cast(Dataplane, resource.spec).tag_sets or ({},):
-        uris = {f"kuma://{key}/{value}" for key, value in tags.items()}
-        yield frozenset(uris | {f"spiffe://{resource.key.mesh}/{service_name(resource, tags)}"})
+def _gates(
+    memo: Memo, resource: Resource, tls: Tls | None, calling: Caller, theirs: "_Theirs", calls: Sequence[Outbound]
+) -> Iterator[ZoneGate]:
+    """What policies say of an inbound they say of a listener of the zone, too."""
+    holder = memo.ask(HOLDER, shape_of(resource))
+    for listener in cast(Dataplane, resource.spec).networking.listeners:
+        if listener.state != "Ignored":
+            written = WrittenInbound(port=listener.port, name=listener.name, address=listener.address)
+            like = _owned(read_inbound(memo, resource, written, tls, holder), theirs)
+            guard = Guard(holder, calling, like, lambda part: _owned(part, theirs))
+            yield zone_gate(memo, resource, listener, guard, beside=bool(calls))
 
 
-# --- Inbound ------------------------------------------------------------------------------------------------------
+def _let_through(memo: Memo, transparent: Transparent, theirs: "_Theirs") -> Transparent:
+    """Calls to the outside as policies want them; the policy that says so stays beside what it decides."""
+    for applied in theirs.beside:
+        shape = find_kind(memo, applied.policy).shape_transparent
+        if shape is not None:
+            transparent = replace(shape(applied.conf, transparent), origins=applied.origins)
+    return transparent
 
 
-def _inbounds(memo: Memo, resource: Resource, tls: Tls | None, holder: Holder) -> Iterator[Inbound]:
-    networking = cast(Dataplane, resource.spec).networking
-    for written in networking.inbound:
-        if written.port != _SERVICELESS:
-            yield _inbound(memo, resource, written, tls, holder)
-
-
-def _inbound(
-    memo: Memo, resource: Resource, written: WrittenInbound, tls: Tls | None, holder: Holder
-) -> Inbound:
-    networking = cast(Dataplane, resource.spec).networking
-    address = written.address or networking.address
-    called = written.service_address or address
-    permissions = incoming(memo, holder, PERMISSIONS, written.section)
-    return Inbound(
-        section=written.section,
-        address=address,
-        port=written.port,
-        workload_address=called,
-        workload_port=written.service_port or written.port,
-        workload_version=version_of(called),
-        protocol=written.spoken,
-        transparent=networking.transparent_proxying is not None,
-        tls=tls,
-        permission=memo.ask(PERMISSION, (resource.key.mesh, permissions)) if tls is not None else Permission(),
-        confs=_incoming_confs(memo, holder, written.section),
-        source_rules=_source_rules(memo, holder, written.section) if tls is not None else (),
+def _known(memo: Memo, resource: Resource, calls: Sequence[Outbound]) -> Known:
+    """A tag of an inbound comes before a label of the same name."""
+    written = cast(Dataplane, resource.spec).networking.inbound
+    named = {destination.name: destination for destination in list_destinations(calls)}
+    services = ((name, one, memo.ask(SERVICE_RESOURCE, one.service)) for name, one in sorted(named.items()))
+    numbers = ((name, port_number(service, one.section)) for name, one, service in services)
+    return Known(
+        tuple((one.section, tuple(sorted({**resource.labels, **one.tags}.items()))) for one in written),
+        tuple((name, number) for name, number in numbers if number is not None),
     )
 
 
-def _incoming_confs(memo: Memo, holder: Holder, section: str) -> Confs:
-    return tuple(
-        memo.ask(INCOMING_CONF, Held(kind.type, incoming(memo, holder, kind.type, section)))
-        for kind in memo.read(KINDS, None)
-        if kind.inbounds in {Inbounds.WHOLE, Inbounds.BY_SOURCE}
+def _placed(owner: Owner, networking: Networking) -> Owner:
+    return replace(
+        owner,
+        address=networking.address,
+        redirected=networking.transparent_proxying is not None,
+        gateway=networking.gateway is not None,
     )
 
 
-def _source_rules(memo: Memo, holder: Holder, section: str) -> tuple[SourceRule, ...]:
-    """Confs for the callers that rules name; everything else holds for them as for everyone."""
-    found: tuple[SourceRule, ...] = ()
-    for kind in memo.read(KINDS, None):
-        if kind.inbounds is Inbounds.BY_SOURCE:
-            found += memo.ask(SOURCE_CONFS, Held(kind.type, incoming(memo, holder, kind.type, section)))
-    return found
+class _Theirs(NamedTuple):
+    """What all parts of a proxy have of it: confs of policies that hold for all of it, and to some policies its name.
+
+    `beside` are confs that no part has; `naming` are the kinds that want to know it of a part, `owned` whether any kind
+    does at all.
+    """
+
+    confs: Confs
+    beside: Confs
+    owner: Owner
+    naming: frozenset[str]
+    owned: bool
 
 
-# --- Outbound -----------------------------------------------------------------------------------------------------
+def _theirs(memo: Memo, resource: Resource, holder: Holder) -> _Theirs:
+    kinds = memo.ask(SPEAKING, resource.key.mesh)
+    found = (memo.ask(WHOLE_CONF, Held(kind.type, whole(memo, holder, kind.type))) for kind in kinds if kind.whole)
+    held = tuple(_specialised(memo, applied, resource) for applied in found if applied is not None)
+    apart = frozenset(kind.type for kind in kinds if kind.beside)
+    naming = frozenset(kind.type for kind in kinds if kind.names_owner)
+    return _Theirs(
+        confs=tuple(applied for applied in held if applied.policy not in apart),
+        beside=tuple(applied for applied in held if applied.policy in apart),
+        owner=owner_of(resource),
+        naming=naming - apart,
+        owned=bool(naming),
+    )
 
 
-def _sockets(memo: Memo, resource: Resource, mesh: Mesh) -> tuple[Socket, ...]:
-    """Without redirection those that are written; with it also the virtual addresses of what is reachable."""
-    networking = cast(Dataplane, resource.spec).networking
-    written = tuple(_written(memo, resource, networking))
-    if networking.transparent_proxying is None:
-        return written
-    taken = {(inbound.address or networking.address, inbound.port) for inbound in networking.inbound}
-    taken |= {(socket.address, socket.port) for socket in written}
-    virtual = _virtual(memo, resource, networking.transparent_proxying, mesh)
-    if any(outbound.backend_ref is not None for outbound in networking.outbound):
-        virtual = iter(())
-    return written + tuple(socket for socket in virtual if (socket.address, socket.port) not in taken)
+def _specialised(memo: Memo, applied: Applied, resource: Resource) -> Applied:
+    """With what the proxy's own document says of it."""
+    specialise = find_kind(memo, applied.policy).specialise
+    if specialise is None:
+        return applied
+    return replace(applied, conf=specialise(applied.conf, cast(Dataplane, resource.spec)))
 
 
-def _written(memo: Memo, resource: Resource, networking: Networking) -> Iterator[Socket]:
-    transparent = networking.transparent_proxying is not None
-    for outbound in networking.outbound:
-        if outbound.backend_ref is None:
-            yield Socket(outbound.address, outbound.port, transparent, tag_port(resource.key.mesh, outbound.tags))
-            continue
-        ports = resolve_reference(memo, outbound.backend_ref, resource.key.mesh, resource.namespace)
-        if ports:
-            yield Socket(outbound.address, outbound.port, transparent, ports[0])
+def _owned(part: P, theirs: _Theirs) -> P:
+    """A part with what it has of its proxy; itself where that is nothing, so that others share it."""
+    if not theirs.confs and not theirs.naming:
+        return part
+    confs = part.confs + theirs.confs
+    named = not theirs.naming.isdisjoint(_applied(part, confs))
+    if not named and not theirs.confs:
+        return part
+    return replace(part, confs=confs, owner=theirs.owner if named else None)
 
 
-def _virtual(memo: Memo, resource: Resource, proxying: TransparentProxying, mesh: Mesh) -> Iterator[Socket]:
-    """By `meshServices.mode`: services of 2.x by their tag, MeshServices by their ports, or both (kuma-core §5.1)."""
-    mode = mesh.mesh_services.mode
-    backends = proxying.reachable_backends is not None
-    if mode in {"Disabled", "Everywhere"} or (mode == "ReachableBackends" and not backends):
-        yield from _tagged(memo, resource, proxying)
-    if mode in {"Everywhere", "Exclusive"} or (mode == "ReachableBackends" and backends):
-        yield from _mesh_services(memo, resource, proxying)
+def _applied(part: Inbound | Outbound | Transparent, confs: Confs) -> Iterator[str]:
+    """The kinds whose policies say something of it."""
+    yield from (applied.policy for applied in confs)
+    if isinstance(part, Inbound):
+        yield from (applied.policy for rule in part.source_rules for applied in rule.confs)
+    if isinstance(part, Outbound):
+        yield from (applied.policy for route in part.routes for applied in route.confs)
 
 
-def _tagged(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Iterator[Socket]:
-    mesh = resource.key.mesh
-    for name in _reachable_names(memo, resource, proxying):
-        service = memo.ask(SERVICE_RESOURCE, service_key(mesh, name))
-        if service is not None:
-            ports = {port.port for port in cast(MeshService, service.spec).ports} | {80}
-            address = virtual_address(service, _LEGACY_BLOCK)
-            yield from (Socket(address, port, True, Port(service.key, "")) for port in sorted(ports))
-
-
-def _reachable_names(memo: Memo, resource: Resource, proxying: TransparentProxying) -> list[str]:
-    """`reachableServices` stands in for the graph of callers (kuma-core §6.3)."""
-    mesh = resource.key.mesh
-    if proxying.reachable_services is not None:
-        return sorted(set(proxying.reachable_services))
-    if trims(memo, mesh):
-        reachable = reachable_services(memo, mesh, _callers(resource))
-        return sorted(key.name for key in reachable if memo.ask(OFFERED, key))
-    return sorted(memo.read(NAMES, mesh))
-
-
-def _mesh_services(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Iterator[Socket]:
-    for port in _reachable_ports(memo, resource, proxying):
-        service = memo.ask(SERVICE_RESOURCE, port.service)
-        number = _number(service, port.section)
-        if service is not None and number is not None:
-            yield Socket(virtual_address(service), number, True, port)
-
-
-def _reachable_ports(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Sequence[Port]:
-    mesh = resource.key.mesh
-    if proxying.reachable_backends is not None:
-        references = proxying.reachable_backends.refs
-        found = {port for one in references for port in resolve_reference(memo, one, mesh, resource.namespace)}
-        return sorted(found, key=lambda port: (port.service, port.section))
-    if proxying.reachable_services is not None:
-        return ()
-    trimmed = trims(memo, mesh)
-    keys = reachable_services(memo, mesh, _callers(resource)) if trimmed else memo.ask(SERVICE_KEYS, mesh)
-    services = (memo.ask(SERVICE_RESOURCE, key) for key in sorted(keys))
-    return [
-        Port(service.key, port.section)
-        for service in services
-        if service is not None
-        for port in cast(MeshService, service.spec).ports
-    ]
-
-
-def _number(service: Resource | None, section: str) -> int | None:
-    ports: Sequence[ServicePort] = cast(MeshService, service.spec).ports if service is not None else ()
-    return next((port.port for port in ports if port.section == section), None)
-
-
-def _upstreams(memo: Memo, calls: Sequence[Outbound], holder: Holder) -> tuple[Upstream, ...]:
-    """Every destination that some outbound or route leads to, with what holds for its connections; by name."""
-    found = {
-        destination.name: Upstream(
-            destination, memo.ask(CONFS, routing_to(memo, holder, destination_port(destination)))
-        )
-        for destination in _destinations(calls)
-    }
-    return tuple(found[name] for name in sorted(found))
-
-
-def _destinations(calls: Sequence[Outbound]) -> Iterator[Destination]:
-    for call in calls:
-        yield call.destination
-        for route in call.routes:
-            yield from (backend.destination for backend in route.backends if backend.destination is not None)
-            yield from (mirror.destination for mirror in route.mirrors)
-
-
-def destination_port(destination: Destination) -> Port:
-    """The place that a destination was made from."""
-    return Port(destination.service, destination.section, destination.subset)
-
-
-def _transparent(
-    memo: Memo, proxying: TransparentProxying | None, mesh: Mesh, holder: Holder
-) -> Transparent | None:
+def _transparent(memo: Memo, proxying: TransparentProxying | None, mesh: Mesh, holder: Holder) -> Transparent | None:
     if proxying is None:
         return None
     return Transparent(
@@ -260,12 +199,17 @@ def _transparent(
         outbound_port=proxying.redirect_port_outbound,
         ipv6=proxying.ip_family_mode != "IPv4",
         passthrough=mesh.networking.outbound.passthrough,
-        confs=tuple(
-            memo.ask(MESH_CONF, Held(kind.type, outgoing(memo, holder.profile, holder.outgoing, kind.type, ())))
-            for kind in memo.read(KINDS, None)
-            if kind.outbound
-        ),
+        confs=tuple(_mesh_confs(memo, holder.profile.resource.key.mesh, holder)),
     )
+
+
+def _mesh_confs(memo: Memo, mesh: str, holder: Holder) -> Iterator[Applied]:
+    for kind in memo.ask(SPEAKING, mesh):
+        if kind.outbound:
+            held = Held(kind.type, outgoing(memo, holder.profile, holder.outgoing, kind.type, ()))
+            applied = memo.ask(MESH_CONF, held)
+            if applied is not None:
+                yield applied
 
 
 PROXY: Final[Query[Shape, Proxy]] = Query("proxy", _proxy)

@@ -2,30 +2,37 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Final, cast
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
-from compiler.mesh.confs import OUTGOING_CONF, Place, apply, items_about
-from compiler.mesh.graph import HEAD, RESOURCE
+from compiler.mesh.calls import Outbound
+from compiler.mesh.confs import OUTGOING_CONF, Place, apply, items_about, with_inline
+from compiler.mesh.destination import Destination
+from compiler.mesh.graph import HEAD, KEYS, RESOURCE, SHOWN_AS, Head
+from compiler.mesh.http_route import Backend, HttpRoute
+from compiler.mesh.kinds import KINDS, SPEAKING
 from compiler.mesh.match import has_labels
 from compiler.mesh.merge import RouteRule
-from compiler.mesh.order import Item, Origin
-from compiler.mesh.policy import PolicyKind
-from compiler.mesh.proxy import Confs, Destination, HttpRoute, Outbound, Value
+from compiler.mesh.order import Origin
+from compiler.mesh.policy import FindBackend, PolicyKind
 from compiler.mesh.rules import outbound_routes, route_conf
-from compiler.mesh.selection import KINDS, Holder, Policies, outgoing
+from compiler.mesh.selection import Holder, Policies, outgoing
 from compiler.mesh.services import (
     DESTINATION,
+    MESH_SERVICE,
+    OTHER_KEYS,
     SERVICE_KEYS,
     SERVICE_RESOURCE,
+    SERVICE_TYPES,
     Port,
-    service_key,
+    service_ports,
     tag_port,
 )
 from compiler.mesh.shape import Shape
-from compiler.resources.model import SERVICE, BackendReference, MeshService, Resource
+from compiler.mesh.value import Applied, Confs, Value
+from compiler.resources.model import SERVICE, BackendReference, Resource, ResourceKey
 
 HTTP: Final = frozenset({"http", "http2", "grpc"})
 
@@ -47,11 +54,34 @@ class Routing(Value, frozen=True):
     port: Port
 
 
-def routing_to(memo: Memo, holder: Holder, port: Port) -> Routing:
+class Split(Value, frozen=True):
+    """Where connections to a destination go instead of to it, and the rules that say so; none where none does."""
+
+    backends: tuple[Backend, ...] = ()
+    origins: tuple[Origin, ...] = ()
+
+
+NO_SPLIT: Final = Split()
+
+
+class Caller(NamedTuple):
+    """A profile and its proxies' own policies about calls."""
+
+    profile: Shape
+    own: tuple[tuple[ResourceKey, Head], ...]
+
+
+def caller(memo: Memo, holder: Holder) -> Caller:
+    """A proxy as one that calls, for all of its destinations."""
+    heads = ((key, memo.ask(HEAD, key)) for key in holder.outgoing)
+    return Caller(holder.profile, tuple((key, head) for key, head in heads if head is not None))
+
+
+def routing_to(memo: Memo, calling: Caller, port: Port) -> Routing:
     """Of a proxy's own policies those that may say something about the destination or a route to it."""
-    names, heads = names_of(memo, port), ((key, memo.ask(HEAD, key)) for key in holder.outgoing)
-    own = (key for key, head in heads if head is not None and (head.names_routes or head.may_mean(names)))
-    return Routing(holder.profile, tuple(own), port)
+    names = names_of(memo, port) if calling.own else ()
+    own = (key for key, head in calling.own if head.names_routes or head.may_mean(names))
+    return Routing(calling.profile, tuple(own), port)
 
 
 def names_of(memo: Memo, port: Port) -> tuple[str, ...]:
@@ -67,8 +97,13 @@ def resolve_reference(memo: Memo, reference: BackendReference, mesh: str, namesp
     """
     if reference.kind == "MeshServiceSubset":
         return (tag_port(mesh, {**reference.tags, SERVICE: reference.name}),)
-    found = [service for service in _referenced(memo, reference, mesh, namespace) if service is not None]
+    found = referenced(memo, reference, mesh, namespace)
     return tuple(port for service in found for port in _ports(service, reference.port))
+
+
+def referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> tuple[Resource, ...]:
+    """The services that a reference means, whichever of their ports it wants."""
+    return tuple(service for service in _referenced(memo, reference, mesh, namespace) if service is not None)
 
 
 def backend_port(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Port | None:
@@ -86,10 +121,12 @@ def backend_port(memo: Memo, reference: BackendReference, mesh: str, namespace: 
 
 
 def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Iterator[Resource | None]:
-    if reference.kind != "MeshService":
+    if reference.kind not in SERVICE_TYPES:
         return
     if reference.labels:
-        services = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, mesh))
+        known = memo.ask(SERVICE_KEYS if reference.kind == MESH_SERVICE else OTHER_KEYS, mesh)
+        keys = (key for key in known if key.type == reference.kind)
+        services = (memo.ask(SERVICE_RESOURCE, key) for key in keys)
         yield from (service for service in services if service is not None and has_labels(service, reference.labels))
         return
     yield _by_name(memo, reference, mesh, reference.namespace or namespace)
@@ -97,23 +134,30 @@ def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: s
 
 def _by_name(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Resource | None:
     """A service that only Dataplanes offer is in no namespace: its name is a tag, the same for the whole mesh."""
-    direct = memo.ask(SERVICE_RESOURCE, service_key(mesh, reference.name))
+    direct = memo.ask(SERVICE_RESOURCE, ResourceKey(reference.kind, mesh, reference.name))
     if direct is not None and direct.namespace == namespace:
         return direct
-    found = memo.ask(SERVICE_RESOURCE, service_key(mesh, f"{reference.name}.{namespace}"))
-    if found is None and direct is not None and not reference.namespace:
-        return direct if memo.read(RESOURCE, direct.key) is None else None
-    return found
+    found = memo.ask(SERVICE_RESOURCE, ResourceKey(reference.kind, mesh, f"{reference.name}.{namespace}"))
+    if found is None and direct is not None and not reference.namespace and memo.read(RESOURCE, direct.key) is None:
+        return direct
+    return found or _shown_as(memo, reference, mesh, namespace)
+
+
+def _shown_as(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Resource | None:
+    """Of several copies the one of the smallest name; Kuma takes the oldest, which Git does not know."""
+    keys = sorted(memo.read(SHOWN_AS, (reference.kind, mesh, reference.name)))
+    found = (memo.ask(SERVICE_RESOURCE, key) for key in keys)
+    return next((one for one in found if one is not None and one.namespace == namespace), None)
 
 
 def _ports(service: Resource, number: int | None) -> Iterator[Port]:
     """A number is a port's number, or its name where it has no other (kuma-core §6.2)."""
-    for port in cast(MeshService, service.spec).ports:
+    for port in service_ports(service):
         if number is None or port.port == number or port.section == str(number):
             yield Port(service.key, port.section)
 
 
-def outbounds(memo: Memo, sockets: Sequence[Socket], holder: Holder) -> Iterator[Outbound]:
+def outbounds(memo: Memo, sockets: Sequence[Socket], calling: Caller) -> Iterator[Outbound]:
     """By name; sockets that lead to one destination are told apart by their address."""
     known = [
         (destination, socket)
@@ -125,10 +169,12 @@ def outbounds(memo: Memo, sockets: Sequence[Socket], holder: Holder) -> Iterator
         members = list(group)
         for destination, socket in members:
             unique = name if len(members) == 1 else f"{name}:{socket.address}:{socket.port}"
-            yield _outbound(memo, unique, socket, destination, routing_to(memo, holder, socket.destination))
+            yield _outbound(memo, unique, socket, destination, routing_to(memo, calling, socket.destination))
 
 
 def _outbound(memo: Memo, name: str, socket: Socket, destination: Destination, routing: Routing) -> Outbound:
+    routes = memo.ask(ROUTES, routing)
+    split = NO_SPLIT if routes else _split_of(memo, routing)
     return Outbound(
         name=name,
         address=socket.address,
@@ -136,18 +182,24 @@ def _outbound(memo: Memo, name: str, socket: Socket, destination: Destination, r
         transparent=socket.transparent,
         destination=destination,
         confs=memo.ask(CONFS, routing),
-        routes=memo.ask(ROUTES, routing),
+        routes=routes,
+        backends=split.backends,
+        backend_origins=split.origins,
     )
 
 
 def _confs(memo: Memo, routing: Routing) -> Confs:
     """What holds for calls to a destination, of every kind that says something about calls."""
     names = names_of(memo, routing.port)
-    return tuple(
+    found = (
         memo.ask(OUTGOING_CONF, Place(kind.type, _holding(memo, routing, kind.type, names), routing.port))
-        for kind in memo.read(KINDS, None)
-        if kind.outbound
+        for kind in _kinds(memo, routing)
     )
+    return tuple(applied for applied in found if applied is not None)
+
+
+def _kinds(memo: Memo, routing: Routing) -> Iterator[PolicyKind]:
+    return (kind for kind in memo.ask(SPEAKING, routing.port.service.mesh) if kind.outbound)
 
 
 def _holding(memo: Memo, routing: Routing, kind: str, names: tuple[str, ...]) -> Policies:
@@ -161,12 +213,52 @@ def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
     if destination is None or service is None:
         return ()
     kind = next(kind for kind in memo.read(KINDS, None) if kind.shape_routes is not None)
+    rules = _rules(memo, kind, routing, service)
+    if rules is None and (destination.protocol not in HTTP or _split_of(memo, routing).origins):
+        return ()  # an HTTP service whose connections are routed is one of TCP
+    return tuple(_shape(memo, kind, rules or (), destination, routing, service))
+
+
+def _rules(memo: Memo, kind: PolicyKind, routing: Routing, service: Resource) -> tuple[RouteRule, ...] | None:
+    """None where no policy of the kind is about the destination."""
     names = names_of(memo, routing.port)
     items = items_about(memo, _holding(memo, routing, kind.type, names), names)
-    rules = outbound_routes(items, service, routing.port.section, routing.port.service.name)
-    if rules is None and destination.protocol not in HTTP:
-        return ()
-    return tuple(_shape(memo, kind, rules or (), destination, routing, service))
+    return outbound_routes(items, service, routing.port.section, routing.port.service.name)
+
+
+def _split_of(memo: Memo, routing: Routing) -> Split:
+    """Most meshes have no policy that splits connections."""
+    return memo.ask(SPLIT, routing) if memo.ask(SPLITTING, routing.port.service.mesh) is not None else NO_SPLIT
+
+
+def _splitting(memo: Memo, mesh: str) -> PolicyKind | None:
+    kind = next((kind for kind in memo.read(KINDS, None) if kind.shape_backends is not None), None)
+    return kind if kind is not None and memo.read(KEYS, (kind.type, mesh)) else None
+
+
+def _split(memo: Memo, routing: Routing) -> Split:
+    destination = memo.ask(DESTINATION, routing.port)
+    service = memo.ask(SERVICE_RESOURCE, routing.port.service)
+    kind = memo.ask(SPLITTING, routing.port.service.mesh)
+    if destination is None or service is None or kind is None or kind.shape_backends is None:
+        return NO_SPLIT
+    rules = _rules(memo, kind, routing, service)
+    if not rules:
+        return NO_SPLIT
+    return Split(kind.shape_backends(rules, _finder(memo, destination.mesh)), rules[0].origins)
+
+
+def _finder(memo: Memo, mesh: str, protocols: frozenset[str] | None = None) -> FindBackend:
+    """What a reference of a policy sends to; None where there is nothing, or nothing that speaks such a protocol."""
+
+    def find(reference: BackendReference, origin: Origin) -> Destination | None:
+        policy = memo.read(RESOURCE, origin.policy)
+        namespace = policy.namespace if policy is not None else ""
+        port = backend_port(memo, reference, mesh, namespace)
+        found = memo.ask(DESTINATION, port) if port is not None else None
+        return found if found is not None and (protocols is None or found.protocol in protocols) else None
+
+    return find
 
 
 def _shape(
@@ -177,40 +269,32 @@ def _shape(
     routing: Routing,
     service: Resource,
 ) -> Iterator[HttpRoute]:
-    def find(reference: BackendReference, origin: Origin) -> Destination | None:
-        policy = memo.read(RESOURCE, origin.policy)
-        namespace = policy.namespace if policy is not None else ""
-        port = backend_port(memo, reference, destination.mesh, namespace)
-        found = memo.ask(DESTINATION, port) if port is not None else None
-        return found if found is not None and found.protocol in HTTP else None
-
     if kind.shape_routes is None:
         return
     base = memo.ask(CONFS, routing)
-    for route in kind.shape_routes(rules, destination, find):
-        yield replace(route, confs=_route_confs(memo, route, routing, service, base))
+    known: dict[tuple[Policies, str], Confs] = {}
+    for route in kind.shape_routes(rules, destination, _finder(memo, destination.mesh, HTTP)):
+        place = tuple(sorted({origin.policy for origin in route.origins})), _section(route.name)
+        if place not in known:
+            known[place] = _route_confs(memo, *place, routing, service, base)
+        yield with_inline(memo, replace(route, confs=known[place]))
 
 
-def _route_confs(memo: Memo, route: HttpRoute, routing: Routing, service: Resource, base: Confs) -> Confs:
+def _route_confs(memo: Memo, named: Policies, section: str, routing: Routing, service: Resource, base: Confs) -> Confs:
     """A conf that names the route stands in for the one of its destination."""
-    named = {origin.policy: origin for origin in route.origins}
-    routes = [resource for key in sorted(named) if (resource := memo.read(RESOURCE, key)) is not None]
-    by_kind: Mapping[str, PolicyKind] = {kind.type: kind for kind in memo.read(KINDS, None)}
-
-    names = tuple(dict.fromkeys((*names_of(memo, routing.port), *(one.name for one in routes))))
-
-    def conf_of(name: str) -> Sequence[Item]:
-        return items_about(memo, _holding(memo, routing, name, names), names)
-
+    routes = [resource for key in named if (resource := memo.read(RESOURCE, key)) is not None]
     if not routes:
         return base
-    section = _section(route.name)
-    return tuple(
-        apply(kind, route_conf(conf_of(kind.type), routes, section, service, *_place(routing)))
-        if (kind := by_kind[applied.policy]).routes
-        else applied
-        for applied in base
-    )
+    of_destination: Mapping[str, Applied] = {applied.policy: applied for applied in base}
+    names = tuple(dict.fromkeys((*names_of(memo, routing.port), *(one.name for one in routes))))
+
+    def conf_of(kind: PolicyKind) -> Applied | None:
+        if not kind.routes:
+            return of_destination.get(kind.type)
+        items = items_about(memo, _holding(memo, routing, kind.type, names), names)
+        return apply(memo, kind, route_conf(items, routes, section, service, *_place(routing)))
+
+    return tuple(applied for kind in _kinds(memo, routing) if (applied := conf_of(kind)) is not None)
 
 
 def _place(routing: Routing) -> tuple[str, str]:
@@ -223,4 +307,7 @@ def _section(name: str) -> str:
 
 
 CONFS: Final[Query[Routing, Confs]] = Query("confs", _confs)
+SPLITTING: Final[Query[str, PolicyKind | None]] = Query("splitting", _splitting)
+"""By mesh: the kind that says where connections go, where there is a policy of it."""
+SPLIT: Final[Query[Routing, Split]] = Query("split", _split)
 ROUTES: Final[Query[Routing, tuple[HttpRoute, ...]]] = Query("routes", _routes)

@@ -125,7 +125,7 @@ def route_conf(  # the destination is named as in outbound_conf
     The confs of the destination are not inherited once one names the route. `routes` are all that a merged rule came
     from: Kuma names such a rule after one of them and forgets the confs of the others.
     """
-    own = [item for item in items if any(_means_route(item, route, rule_section) for route in routes)]
+    own = [item for item in items if any(means_route(item, route, rule_section) for route in routes)]
     if not own:
         return outbound_conf(items, destination, section, service)
     kept = set(own)
@@ -185,7 +185,8 @@ def _by_service(target: TargetRef, section: str, service: str) -> Level | None:
     return Level.SECTION if target.section_name == section else None
 
 
-def _means_route(item: Item, route: Resource, rule_section: str) -> bool:
+def means_route(item: Item, route: Resource, rule_section: str) -> bool:
+    """Whether an item names this rule of a route, or all of the route."""
     target = item.target
     if target.kind != route.key.type or not picks(target, item.policy, route):
         return False

@@ -8,12 +8,12 @@ an edit of one concerns the callers of what it names.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, cast
 
-from compiler.memo import Input, Memo, Query
-from compiler.mesh.graph import ABOUT, ANYWHERE, COMING_IN, HEAD, KEYS, SELECTORS, is_everywhere, pairs_to_file
-from compiler.mesh.match import select
-from compiler.mesh.policy import PolicyKind
-from compiler.mesh.proxy import Value
+from compiler.memo import Memo, Query
+from compiler.mesh.gateways.choosing import GATEWAY
+from compiler.mesh.graph import ABOUT, ANYWHERE, COMING_IN, HEAD, KEYS, SELECTORS, WHOLE, is_everywhere, pairs_to_file
+from compiler.mesh.match import is_builtin_gateway, select
 from compiler.mesh.shape import Shape, shape_of
+from compiler.mesh.value import Value
 from compiler.resources.model import (
     NAMESPACE,
     Dataplane,
@@ -24,12 +24,11 @@ from compiler.resources.model import (
     ResourceKey,
     TargetRef,
 )
+from compiler.resources.specs.dataplane import ZoneListener
 
 Policies = tuple[ResourceKey, ...]
 Names = tuple[str, ...]
 
-KINDS: Final[Input[None, tuple[PolicyKind, ...]]] = Input("kinds", ())
-"""The kinds of policies that this compiler knows."""
 PERMISSIONS: Final = "MeshTrafficPermission"
 
 
@@ -66,8 +65,9 @@ def _profile(proxy: Resource) -> Shape:
     inbound = tuple(Inbound(port=one.port, name=one.name) for one in networking.inbound)
     gateway = Gateway(networking.gateway.type) if networking.gateway is not None else None
     labels = {key: value for key, value in proxy.labels.items() if is_everywhere(key) or key == NAMESPACE}
+    listeners = tuple(ZoneListener(one.type, one.port, name=one.name) for one in networking.listeners)
     key = ResourceKey(proxy.key.type, proxy.key.mesh, "")
-    return shape_of(Resource(key, labels, Dataplane(Networking(inbound=inbound, gateway=gateway))))
+    return shape_of(Resource(key, labels, Dataplane(Networking(inbound=inbound, gateway=gateway, listeners=listeners))))
 
 
 def _select(memo: Memo, shape: Shape, keys: Iterable[ResourceKey]) -> Iterator[Selected]:
@@ -82,15 +82,17 @@ def _selects(memo: Memo, asked: tuple[Shape, ResourceKey]) -> Selected | None:
         found = (memo.ask(HEAD, one) for one in sorted(memo.read(KEYS, (target.kind, mesh))))
         return [route.policy for route in found if route is not None]
 
-    selection = select(head.policy, shape.resource, routes) if head is not None else None
+    gateway = memo.ask(GATEWAY, shape) if is_builtin_gateway(shape.resource) else None
+    selection = select(head.policy, shape.resource, routes, gateway) if head is not None else None
     return Selected(key, selection.sections, selection.outbound) if selection is not None else None
 
 
 def outgoing(memo: Memo, profile: Shape, own: Policies, kind: str, names: Names) -> Policies:
     """The policies of a kind whose `to` holds and may be about something of these names, by key."""
+    wide = memo.ask(OUTGOING, (profile, kind, names))
     heads = ((key, memo.ask(HEAD, key)) for key in own if key.type == kind)
     found = [key for key, head in heads if head is not None and head.may_mean(names)]
-    return tuple(sorted([*found, *memo.ask(OUTGOING, (profile, kind, names))]))
+    return tuple(sorted([*found, *wide])) if found else wide
 
 
 def _outgoing(memo: Memo, asked: tuple[Shape, str, Names]) -> Policies:
@@ -115,6 +117,18 @@ def _incoming(memo: Memo, asked: tuple[Shape, str]) -> tuple[Selected, ...]:
     return tuple(selected for selected in chosen if selected is not None)
 
 
+def whole(memo: Memo, holder: Holder, kind: str) -> Policies:
+    """The policies of a kind whose `default` holds for all of the proxy, by key."""
+    own = (one.policy for one in holder.own if one.policy.type == kind)
+    return tuple(sorted([*own, *memo.ask(WHOLE_OF, (holder.profile, kind))]))
+
+
+def _whole(memo: Memo, asked: tuple[Shape, str]) -> Policies:
+    profile, kind = asked
+    keys = sorted(memo.read(WHOLE, (profile.resource.key.mesh, kind)))
+    return tuple(key for key in keys if memo.ask(SELECTS, (profile, key)) is not None)
+
+
 def _comes_in(memo: Memo, key: ResourceKey) -> bool:
     head = memo.ask(HEAD, key)
     return head is not None and head.comes_in
@@ -128,11 +142,8 @@ def all_selected(memo: Memo, shape: Shape) -> tuple[Selected, ...]:
     return tuple(sorted(chosen, key=lambda one: one.policy))
 
 
-def find_kind(memo: Memo, name: str) -> PolicyKind:
-    return next(kind for kind in memo.read(KINDS, None) if kind.type == name)
-
-
 HOLDER: Final[Query[Shape, Holder]] = Query("selected", _holder)
 SELECTS: Final[Query[tuple[Shape, ResourceKey], Selected | None]] = Query("selects", _selects)
 OUTGOING: Final[Query[tuple[Shape, str, Names], Policies]] = Query("outgoing policies", _outgoing)
 INCOMING: Final[Query[tuple[Shape, str], tuple[Selected, ...]]] = Query("incoming policies", _incoming)
+WHOLE_OF: Final[Query[tuple[Shape, str], Policies]] = Query("whole policies", _whole)

@@ -1,11 +1,17 @@
-"""Services, written as MeshService or offered by Dataplanes: their ports, endpoints and identities."""
+"""Services: their ports, endpoints and identities.
+
+A MeshService is written or offered by Dataplanes; a MeshMultiZoneService stands for MeshServices of several zones, and
+a MeshExternalService for something outside of the mesh.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from compiler.memo import Memo, Query
+from compiler.mesh.destination import Destination, Endpoint, Outside
+from compiler.mesh.external import outside_of, outside_of_tagged, split_address
 from compiler.mesh.graph import (
     KEYS,
     NAMES,
@@ -17,7 +23,10 @@ from compiler.mesh.graph import (
     read_proxy,
     service_name,
 )
-from compiler.mesh.proxy import Destination, Endpoint, Value
+from compiler.mesh.identity import IDENTITIES_OF, accepted_uris, has_tls
+from compiler.mesh.match import has_labels
+from compiler.mesh.sni import server_name
+from compiler.mesh.value import Value
 from compiler.resources.model import (
     DISPLAY_NAME,
     MESH,
@@ -25,14 +34,25 @@ from compiler.resources.model import (
     SERVICE,
     ZONE,
     Dataplane,
+    ExternalService,
     Inbound,
     LabelSelector,
+    MeshExternalService,
+    MeshMultiZoneService,
     MeshService,
     Resource,
     ResourceKey,
     ServicePort,
     ServiceSelector,
 )
+
+MESH_SERVICE: Final = "MeshService"
+MULTI_ZONE: Final = "MeshMultiZoneService"
+EXTERNAL: Final = "MeshExternalService"
+TAGGED_EXTERNAL: Final = "ExternalService"
+SERVICE_TYPES: Final = (EXTERNAL, MULTI_ZONE, MESH_SERVICE)
+LEGACY_BLOCK: Final = 240
+_BLOCKS: Final[Mapping[str, int]] = {MESH_SERVICE: 241, EXTERNAL: 242, MULTI_ZONE: 243}
 
 _STACKS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": ("grpc", "http2", "tcp"),
@@ -65,7 +85,39 @@ def service_key(mesh: str, name: str) -> ResourceKey:
 def _service(memo: Memo, key: ResourceKey) -> Resource | None:
     """A MeshService that is written wins over one that Dataplanes offer under the same name."""
     written = memo.read(RESOURCE, key)
-    return written if written is not None else _generate(memo, key)
+    return written if written is not None or key.type != MESH_SERVICE else _generate(memo, key)
+
+
+def service_ports(service: Resource) -> tuple[ServicePort, ...]:
+    """Those of any kind of service; the one of an external service has no name."""
+    match service.spec:
+        case MeshService(ports=ports):
+            return ports
+        case MeshMultiZoneService(ports=several):
+            return tuple(ServicePort(port=one.port, name=one.name, app_protocol=one.app_protocol) for one in several)
+        case MeshExternalService(match=match):
+            return (ServicePort(port=match.port, app_protocol=match.protocol),)
+    return ()
+
+
+def _other_services(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
+    return tuple(key for kind in (EXTERNAL, MULTI_ZONE) for key in sorted(memo.read(KEYS, (kind, mesh))))
+
+
+def _stands_for(memo: Memo, port: Port) -> tuple[Port, ...]:
+    """The ports of MeshServices behind one of a MeshMultiZoneService: of the same name, or number as text."""
+    service = memo.ask(SERVICE_RESOURCE, port.service)
+    if service is None or not isinstance(service.spec, MeshMultiZoneService):
+        return ()
+    wanted = service.spec.selector.mesh_service.match_labels
+    members = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, port.service.mesh))
+    return tuple(
+        Port(member.key, one.section)
+        for member in members
+        if member is not None and has_labels(member, wanted)
+        for one in service_ports(member)
+        if one.section == port.section
+    )
 
 
 def _generate(memo: Memo, key: ResourceKey) -> Resource | None:
@@ -74,18 +126,38 @@ def _generate(memo: Memo, key: ResourceKey) -> Resource | None:
     offered = False
     for resource in _offering(memo, key):
         for inbound in _inbounds(resource):
-            if service_name(resource, inbound.tags) == key.name and inbound.state != "Ignored":
+            if inbound.is_offered and service_name(resource, inbound.tags) == key.name:
                 offered = True
                 port = ServicePort(
                     port=inbound.port, name=inbound.name, target_port=inbound.port, app_protocol=inbound.spoken
                 )
                 if all(one.port != port.port for one in ports.values()):
                     ports.setdefault(port.section, port)
+    for tagged in memo.ask(TAGGED, key):
+        outside, offered = cast(ExternalService, tagged.spec), True
+        _, number = split_address(outside.networking.address)
+        port = ServicePort(port=number, app_protocol=outside.tags.get(PROTOCOL, "tcp"))
+        ports.setdefault(port.section, port)
     if not offered:
         return None
     labels = {MESH: key.mesh, DISPLAY_NAME: key.name, "kuma.io/managed-by": "meshservice-generator"}
     spec = MeshService(ports=tuple(ports[section] for section in sorted(ports)))
     return Resource(key, labels, spec)
+
+
+def _tagged(memo: Memo, key: ResourceKey) -> tuple[Resource, ...]:
+    """Where a Dataplane has the name too, it is a service of the mesh."""
+    keys = sorted(memo.read(SERVICE_NAMES, (key.mesh, key.name)))
+    if any(one.type != TAGGED_EXTERNAL for one in keys):
+        return ()
+    found = (memo.read(RESOURCE, one) for one in keys)
+    return tuple(resource for resource in found if resource is not None)
+
+
+def _tagged_names(memo: Memo, mesh: str) -> frozenset[str]:
+    found = (memo.read(RESOURCE, key) for key in memo.read(KEYS, (TAGGED_EXTERNAL, mesh)))
+    names = {cast(ExternalService, one.spec).tags.get(SERVICE, "") for one in found if one is not None}
+    return frozenset(name for name in names if memo.ask(TAGGED, service_key(mesh, name)))
 
 
 def _offering(memo: Memo, key: ResourceKey) -> Iterator[Resource]:
@@ -102,14 +174,19 @@ def _names(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
 
 def _members(memo: Memo, port: Port) -> tuple[Member, ...]:
     service = memo.ask(SERVICE_RESOURCE, port.service)
-    if service is None:
+    if service is not None and isinstance(service.spec, MeshMultiZoneService):
+        found = {member for one in memo.ask(STANDS_FOR, port) for member in memo.ask(MEMBERS, one)}
+        return tuple(sorted(found, key=lambda member: (member.dataplane, member.section)))
+    if service is None or not isinstance(service.spec, MeshService):
         return ()
-    spec = cast(MeshService, service.spec)
+    selector, wanted = service.spec.selector, _wanted(service, port)
+    if port.section and wanted.port is None:
+        return ()
     found = {
         Member(resource.key, inbound.section)
-        for resource in _selected(memo, service, spec.selector)
+        for resource in _selected(memo, service, selector)
         for inbound in _inbounds(resource)
-        if inbound.state != "Ignored" and _serves(resource, inbound, service, port)
+        if inbound.is_offered and wanted.is_met(resource, inbound)
     }
     return tuple(sorted(found, key=lambda member: (member.dataplane, member.section)))
 
@@ -138,20 +215,28 @@ def _named(memo: Memo, service: Resource, name: str) -> Iterator[Resource]:
     yield from islice((one for one in found if one is not None), 1)
 
 
-def _serves(resource: Resource, inbound: Inbound, service: Resource, port: Port) -> bool:
+class _Wanted(NamedTuple):
+    """What an inbound must be to take calls: called by a name, with tags, behind a port, where each of them counts."""
+
+    name: str | None
+    tags: frozenset[tuple[str, str]]
+    port: ServicePort | None
+
+    def is_met(self, resource: Resource, inbound: Inbound) -> bool:
+        if self.name is not None and service_name(resource, inbound.tags) != self.name:
+            return False
+        if self.tags and not self.tags <= inbound.tags.items():
+            return False
+        return self.port is None or _targets(self.port, inbound)
+
+
+def _wanted(service: Resource, port: Port) -> _Wanted:
+    """Of those that the service selects already."""
     spec = cast(MeshService, service.spec)
-    tags = spec.selector.dataplane_tags
-    generated = spec.selector == ServiceSelector()
-    if generated and service_name(resource, inbound.tags) != service.key.name:
-        return False
-    if tags is not None and not tags.items() <= inbound.tags.items():
-        return False
-    if not set(port.subset) <= set(inbound.tags.items()):
-        return False
-    if not port.section:
-        return True
-    wanted = next((candidate for candidate in spec.ports if candidate.section == port.section), None)
-    return wanted is not None and _targets(wanted, inbound)
+    name = service.key.name if spec.selector == ServiceSelector() else None
+    tags = frozenset((*(spec.selector.dataplane_tags or {}).items(), *port.subset))
+    section = next((one for one in spec.ports if one.section == port.section), None) if port.section else None
+    return _Wanted(name, tags, section)
 
 
 def _targets(port: ServicePort, inbound: Inbound) -> bool:
@@ -162,6 +247,8 @@ def _targets(port: ServicePort, inbound: Inbound) -> bool:
 
 def _endpoints(memo: Memo, port: Port) -> tuple[Endpoint, ...]:
     """Those that stand in the repository; proxies that register themselves join when they are served (design D9)."""
+    if port.service.type == MULTI_ZONE:
+        return tuple(sorted({one for member in memo.ask(STANDS_FOR, port) for one in memo.ask(ENDPOINTS, member)}))
     written = (member for member in memo.ask(MEMBERS, port) if member.dataplane.type == "Dataplane")
     members = (_resolve(memo, member) for member in written)
     return tuple(sorted(_endpoint(resource, inbound) for resource, inbound in members if inbound.healthy))
@@ -178,13 +265,29 @@ def _endpoint(resource: Resource, inbound: Inbound) -> Endpoint:
     return Endpoint(resource.zone, address, inbound.port, tuple(sorted(tags.items())))
 
 
+def _secured(memo: Memo, port: Port) -> bool:
+    """Whether all of its proxies take mutual TLS, as Kuma's `status.tls` says in the end (kuma-core §2.5)."""
+    if mesh_spec(memo, port.service.mesh).mtls.backend is not None:
+        return True
+    if not memo.ask(IDENTITIES_OF, port.service.mesh):
+        return False
+    if port.service.type == MULTI_ZONE:
+        return all(memo.ask(SECURED, one) for one in memo.ask(STANDS_FOR, port))
+    members = memo.ask(MEMBERS, port)
+    return bool(members) and all(has_tls(memo, resource) for resource, _ in (_resolve(memo, one) for one in members))
+
+
 def _identities(memo: Memo, port: Port) -> tuple[str, ...]:
-    """The SPIFFE ids that a caller accepts: one for each name that the service's proxies have."""
-    names = {
-        service_name(resource, inbound.tags)
-        for resource, inbound in (_resolve(memo, member) for member in memo.ask(MEMBERS, port))
-    }
-    return tuple(f"spiffe://{port.service.mesh}/{name}" for name in sorted(names or {port.service.name}))
+    """The SPIFFE ids that a caller accepts: those that the service's proxies have, or may have in a moment."""
+    if port.service.type == MULTI_ZONE:
+        return tuple(sorted({uri for member in memo.ask(STANDS_FOR, port) for uri in memo.ask(IDENTITIES, member)}))
+    members = (_resolve(memo, member) for member in memo.ask(MEMBERS, port))
+    called = ((resource, service_name(resource, inbound.tags)) for resource, inbound in members)
+    if memo.ask(IDENTITIES_OF, port.service.mesh):
+        accepted = {uri for resource, name in called for uri in accepted_uris(memo, resource, name)}
+    else:
+        accepted = {f"spiffe://{port.service.mesh}/{name}" for name in {name for _, name in called}}
+    return tuple(sorted(accepted or {f"spiffe://{port.service.mesh}/{port.service.name}"}))
 
 
 def _resolve(memo: Memo, member: Member) -> tuple[Resource, Inbound]:
@@ -195,7 +298,7 @@ def _resolve(memo: Memo, member: Member) -> tuple[Resource, Inbound]:
 def _protocol(memo: Memo, port: Port) -> str:
     """The port's own; for a whole 2.x service the first that all its inbounds share (kuma-core §1.5)."""
     service = memo.ask(SERVICE_RESOURCE, port.service)
-    ports = cast(MeshService, service.spec).ports if service is not None else ()
+    ports = service_ports(service) if service is not None else ()
     if port.section:
         return next((one.app_protocol.lower() for one in ports if one.section == port.section), "tcp")
     stacks = [_STACKS.get(one.app_protocol.lower(), ("tcp",)) for one in ports]
@@ -208,10 +311,10 @@ def _destination(memo: Memo, port: Port) -> Destination | None:
     service = memo.ask(SERVICE_RESOURCE, port.service)
     if service is None:
         return None
-    spec = cast(MeshService, service.spec)
-    if port.section and all(one.section != port.section for one in spec.ports):
+    if port.section and all(one.section != port.section for one in service_ports(service)):
         return None
-    secured = mesh_spec(memo, port.service.mesh).mtls.backend is not None
+    outside = _outside(memo, port, service)
+    secured = outside is None and memo.ask(SECURED, port)
     return Destination(
         kri=service.kri(port.section) + _suffix(port.subset),
         service=port.service,
@@ -221,7 +324,18 @@ def _destination(memo: Memo, port: Port) -> Destination | None:
         subset=port.subset,
         secured=secured,
         identities=memo.ask(IDENTITIES, port) if secured else (),
+        outside=outside,
+        server_name=server_name(service, port.section, port.subset) if secured else "",
     )
+
+
+def _outside(memo: Memo, port: Port, service: Resource) -> Outside | None:
+    """Of ExternalServices those with the tags that are asked for."""
+    if isinstance(service.spec, MeshExternalService):
+        return outside_of(service)
+    tagged = memo.ask(TAGGED, port.service) if memo.read(RESOURCE, port.service) is None else ()
+    wanted = [one for one in tagged if set(port.subset) <= cast(ExternalService, one.spec).tags.items()]
+    return outside_of_tagged(wanted) if wanted else None
 
 
 def _suffix(subset: tuple[tuple[str, str], ...]) -> str:
@@ -238,12 +352,17 @@ def tag_port(mesh: str, tags: Mapping[str, str]) -> Port:
     return Port(service_key(mesh, tags.get(SERVICE, "")), "", subset)
 
 
-def virtual_address(service: Resource, block: int = 241) -> str:
-    """A stable address in `241.0.0.0/8`, a pure function of the service's identity (kuma-core §5.1).
+def virtual_address(service: Resource, block: int = 0) -> str:
+    """A stable address in the block of its kind, a pure function of the service's identity (kuma-core §5.1).
 
     Kuma allocates in order of creation, which Git does not have; a clash of two services is a diagnostic.
     """
-    digest = hashlib.sha256(f"{service.kri()}@{service.labels.get(ZONE, '')}".encode()).digest()
+    return hashed_address(f"{service.kri()}@{service.labels.get(ZONE, '')}", block or _BLOCKS[service.key.type])
+
+
+def hashed_address(text: str, block: int) -> str:
+    """An address of a block, for as long as the text is the same."""
+    digest = hashlib.sha256(text.encode()).digest()
     return f"{block}.{digest[0]}.{digest[1]}.{digest[2]}"
 
 
@@ -263,9 +382,17 @@ OFFERED: Final[Query[ResourceKey, bool]] = Query(
 )
 """Whether Dataplanes offer the service by its tag or workload, so that it is one of 2.x."""
 SERVICE_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("services", _names)
+OTHER_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("other services", _other_services)
+"""By mesh: services that are no MeshService."""
+TAGGED: Final[Query[ResourceKey, tuple[Resource, ...]]] = Query("tagged", _tagged)
+"""The ExternalServices of Kuma 2 that go by the name of a service, by name."""
+TAGGED_NAMES: Final[Query[str, frozenset[str]]] = Query("tagged names", _tagged_names)
+"""By mesh: the names that are of ExternalServices alone."""
+STANDS_FOR: Final[Query[Port, tuple[Port, ...]]] = Query("stands for", _stands_for)
 VIRTUAL_ADDRESS: Final[Query[ResourceKey, str]] = Query("virtual address", _virtual_address)
 MEMBERS: Final[Query[Port, tuple[Member, ...]]] = Query("members", _members)
 ENDPOINTS: Final[Query[Port, tuple[Endpoint, ...]]] = Query("endpoints", _endpoints)
 IDENTITIES: Final[Query[Port, tuple[str, ...]]] = Query("identities", _identities)
+SECURED: Final[Query[Port, bool]] = Query("secured", _secured)
 PORT_PROTOCOL: Final[Query[Port, str]] = Query("protocol", _protocol)
 DESTINATION: Final[Query[Port, Destination | None]] = Query("destination", _destination)

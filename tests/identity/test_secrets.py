@@ -22,9 +22,11 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from compiler.envoy.names import authority_secret, identity_secret
-from compiler.identity.authority import Authority, IdentityError, create_authority
+from compiler.identity.authority import Authority, AuthorityName, IdentityError, create_authority
 from compiler.identity.leaf import epoch_at
 from compiler.identity.secrets import IdentitySource, ServedSecret
+from compiler.snapshot.snapshot import SecretName
+from tests.e2e.places import free_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NODE = "default.backend-1"
@@ -35,7 +37,7 @@ PATH = f"{os.environ['PATH']}:{Path(sys.executable).parent}"
 
 @pytest.fixture
 def source() -> IdentitySource:
-    return IdentitySource({"default": DEFAULT, "payments": PAYMENTS})
+    return IdentitySource({AuthorityName("default"): DEFAULT, AuthorityName("payments"): PAYMENTS})
 
 
 def message(served: ServedSecret | None) -> Secret:
@@ -46,42 +48,38 @@ def message(served: ServedSecret | None) -> Secret:
     return secret
 
 
+def own(mesh: str = "default", uris: tuple[str, ...] = URIS) -> SecretName:
+    return SecretName(identity_secret(mesh), "ca-1", uris)
+
+
+def roots(mesh: str = "default") -> SecretName:
+    return SecretName(authority_secret(mesh), "ca-1")
+
+
 def identity(source: IdentitySource, node: str = NODE, now: datetime = NOW) -> ServedSecret:
-    served = source.secret(node, identity_secret(node.partition(".")[0]), URIS, now)
+    served = source.secret(node, own(node.partition(".")[0]), now)
     assert served
     return served
 
 
 def test_a_node_gets_its_certificate_and_its_meshs_roots(source: IdentitySource) -> None:
-    own = message(identity(source))
-    assert own.name == "system_mtls_identity_default"
-    assert own.tls_certificate.certificate_chain.inline_bytes.startswith(b"-----BEGIN CERTIFICATE-----")
-    assert own.tls_certificate.private_key.inline_bytes.startswith(b"-----BEGIN PRIVATE KEY-----")
-    trust = source.secret(NODE, "system_mtls_ca_default", (), NOW)
+    shown = message(identity(source))
+    assert shown.name == "system_mtls_identity_default"
+    assert shown.tls_certificate.certificate_chain.inline_bytes.startswith(b"-----BEGIN CERTIFICATE-----")
+    assert shown.tls_certificate.private_key.inline_bytes.startswith(b"-----BEGIN PRIVATE KEY-----")
+    trust = source.secret(NODE, roots(), NOW)
     assert message(trust).validation_context.trusted_ca.inline_bytes == DEFAULT.trust_bundle
 
 
-@pytest.mark.parametrize(
-    ("node", "name"),
-    [
-        (NODE, "system_mtls_identity_payments"),
-        (NODE, "system_mtls_ca_payments"),
-        (NODE, "system_mtls_identity_"),
-        (NODE, "system_mtls_identity_default.backend-2"),
-        (NODE, "tls-key"),
-        (NODE, ""),
-        ("default2.backend-1", "system_mtls_identity_default"),
-        ("elsewhere.backend-1", "system_mtls_identity_elsewhere"),
-        ("", "system_mtls_identity_default"),
-    ],
-)
-def test_what_is_not_the_nodes_is_not_found(source: IdentitySource, node: str, name: str) -> None:
-    assert source.secret(node, name, URIS, NOW) is None
+def test_what_no_authority_or_secret_is_at_hand_for_is_not_found(source: IdentitySource) -> None:
+    """Which secrets a node may have at all is its snapshot's to say (`tests/reconcile/test_identities.py`)."""
+    wanted = (own("elsewhere"), roots("elsewhere"), SecretName("theirs", "", sources=("api-key",)))
+    assert [source.secret("elsewhere.web-1", one, NOW) for one in wanted] == [None] * 3
 
 
 def test_two_replicas_and_a_forgetful_one_hand_out_the_same_bytes(source: IdentitySource) -> None:
     served = identity(source)
-    assert served == identity(source) == identity(IdentitySource({"default": DEFAULT}))
+    assert served == identity(source) == identity(IdentitySource({AuthorityName("default"): DEFAULT}))
 
 
 def test_the_version_changes_exactly_with_the_certificate(source: IdentitySource) -> None:
@@ -89,32 +87,31 @@ def test_the_version_changes_exactly_with_the_certificate(source: IdentitySource
     before, last, after = (identity(source, now=now) for now in (NOW, rotation - timedelta(seconds=1), rotation))
     assert before.version == last.version != after.version
     assert before.resource == last.resource != after.resource
-    other_uris = source.secret(NODE, identity_secret("default"), URIS[:1], NOW)
+    other_uris = source.secret(NODE, own(uris=URIS[:1]), NOW)
     assert other_uris
     assert other_uris.version != before.version
 
 
-def test_the_next_rotation_is_the_first_among_the_nodes_that_are_ours(source: IdentitySource) -> None:
-    nodes = [f"default.backend-{number}" for number in range(20)]
-    expected = min(identity(source, node).rotates or NOW for node in nodes)
-    assert source.next_rotation(NOW, [*nodes, "elsewhere.x"]) == expected
-    assert source.next_rotation(NOW, ["elsewhere.x"]) is None
+def test_a_certificate_of_ours_has_a_next_rotation_and_nothing_else_has(source: IdentitySource) -> None:
+    assert source.rotation(NODE, own(), NOW) == identity(source).rotates
+    assert source.rotation(NODE, roots(), NOW) is None
+    assert source.rotation("elsewhere.x", own("elsewhere"), NOW) is None
 
 
 def test_a_meshs_own_lifetime_counts_and_a_bad_one_is_refused_at_once() -> None:
-    source = IdentitySource({"default": DEFAULT}, {"default": timedelta(days=30)})
+    source = IdentitySource({AuthorityName("default"): DEFAULT}, {AuthorityName("default"): timedelta(days=30)})
     epoch = epoch_at(NODE, NOW, timedelta(days=30))
     assert identity(source).rotates == epoch.end == epoch.start + timedelta(days=24)
     with pytest.raises(IdentityError, match="too short"):
-        IdentitySource({"default": DEFAULT}, {"default": timedelta(seconds=30)})
+        IdentitySource({AuthorityName("default"): DEFAULT}, {AuthorityName("default"): timedelta(seconds=30)})
 
 
 def test_a_root_rotation_changes_what_is_trusted_and_not_the_leaf(source: IdentitySource) -> None:
     successor = create_authority("default", "ca-2", now=NOW)
     both = Authority(DEFAULT.key, DEFAULT.certificate, (DEFAULT.certificate, successor.certificate))
-    rotating = IdentitySource({"default": both})
+    rotating = IdentitySource({AuthorityName("default"): both})
     assert identity(rotating) == identity(source)
-    before, after = (each.secret(NODE, authority_secret("default"), (), NOW) for each in (source, rotating))
+    before, after = (each.secret(NODE, roots(), NOW) for each in (source, rotating))
     assert before
     assert after
     assert before.version != after.version
@@ -144,16 +141,16 @@ def bootstrap(source: IdentitySource, port: int, principal: str) -> bytes:
     """One TLS listener with the node's own secrets, which echoes callers whose certificate has the principal."""
     configuration = Bootstrap()
     now = datetime.now(UTC)
-    names = identity_secret("default"), authority_secret("default")
-    configuration.static_resources.secrets.extend(message(source.secret(NODE, name, URIS, now)) for name in names)
+    named = own(), roots()
+    configuration.static_resources.secrets.extend(message(source.secret(NODE, one, now)) for one in named)
     listener = configuration.static_resources.listeners.add(name="inbound")
     listener.address.socket_address.address = "127.0.0.1"
     listener.address.socket_address.port_value = port
     chain = listener.filter_chains.add()
     context = DownstreamTlsContext()
     context.require_client_certificate.value = True
-    context.common_tls_context.tls_certificate_sds_secret_configs.add(name=names[0])
-    context.common_tls_context.validation_context_sds_secret_config.name = names[1]
+    context.common_tls_context.tls_certificate_sds_secret_configs.add(name=named[0].name)
+    context.common_tls_context.validation_context_sds_secret_config.name = named[1].name
     chain.transport_socket.name = "tls"
     chain.transport_socket.typed_config.Pack(context)
     chain.filters.add(name="rbac").typed_config.Pack(only(principal))
@@ -209,13 +206,14 @@ def call(folder: Path, port: int, caller: ServedSecret, trusted: Authority) -> b
 def test_two_proxies_of_a_mesh_know_each_other_by_any_of_their_uris(tmp_path: Path, principal: str) -> None:
     now = datetime.now(UTC)
     ours, foreign = (create_authority("default", "ca-1", now=now) for _ in range(2))
-    source, stranger = IdentitySource({"default": ours}), IdentitySource({"default": foreign})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    source, stranger = (
+        IdentitySource({AuthorityName("default"): ours}),
+        IdentitySource({AuthorityName("default"): foreign}),
+    )
+    port = free_port()
     with envoy(tmp_path, bootstrap(source, port, principal), port):
         assert call(tmp_path, port, identity(source, now=now), ours) == b"hello"
-        other = source.secret("default.web-1", identity_secret("default"), ("spiffe://default/web",), now)
+        other = source.secret("default.web-1", own(uris=("spiffe://default/web",)), now)
         assert other
         assert call(tmp_path, port, other, ours) == b""
         with pytest.raises(ssl.SSLError):

@@ -176,3 +176,134 @@ def test_a_new_proxy_does_not_have_every_policy_looked_at_again() -> None:
     before = compiler.memo.computed["findings"]
     compile_texts(MESH, *policies, *first, WEB % "backend", compiler=compiler)
     assert compiler.memo.computed["findings"] - before == 1 + 1  # the new proxy, and the Mesh that has one service more
+
+
+SERVICE = """
+type: MeshService
+mesh: default
+name: %s
+labels: {team: shop}
+spec:
+  selector: {dataplaneLabels: {matchLabels: {app: backend}}}
+  ports: [{port: 80, name: http}, {port: 81, targetPort: 80}]
+"""
+
+
+def test_a_port_that_a_service_lacks_is_not_taken_for_a_service_that_is_not_there() -> None:
+    reference = "{kind: MeshService, name: orders, port: 8081}"
+    caller = WEB.replace("tags: {kuma.io/service: %s}", f"backendRef: {reference}")
+    redirected = "networking:\n  transparentProxying: {redirectPortInbound: 15006, redirectPortOutbound: 15001, "
+    listing = (
+        WEB.split("networking", maxsplit=1)[0]
+        + redirected
+        + f"reachableBackends: {{refs: [{reference}]}}}}\n  address: 10.0.0.2"
+    )
+    route = f"""
+type: MeshHTTPRoute
+mesh: default
+name: r
+spec:
+  to:
+  - targetRef: {{kind: MeshService, name: backend}}
+    rules: [{{matches: [{{path: {{type: Exact, value: /}}}}], default: {{backendRefs: [{reference}]}}}}]
+"""
+    mesh = "{type: Mesh, name: default, meshServices: {mode: Exclusive}}"
+    for text in (caller, listing, route, timeout("{kind: MeshService, name: orders, sectionName: '8081'}")):
+        (finding,) = compile_texts(mesh, BACKEND, SERVICE % "orders", text).diagnostics
+        assert (finding.code.word, finding.level) == ("dangling-ref", Severity.WARNING)
+        assert finding.message == "MeshService 'orders' has no port 8081"
+        assert finding.hint == "it has 80 (http), 81"
+
+
+def test_of_several_services_by_labels_that_lack_a_port_one_is_named() -> None:
+    reference = "{kind: MeshService, labels: {team: shop}, port: 8081}"
+    caller = WEB.replace("tags: {kuma.io/service: %s}", f"backendRef: {reference}")
+    (finding,) = compile_texts(MESH, BACKEND, SERVICE % "orders", SERVICE % "bills", caller).diagnostics
+    assert finding.message == "MeshService 'bills' and 1 more have no port 8081"
+
+
+def test_a_service_without_ports_is_not_taken_for_one_that_is_not_there() -> None:
+    bare = SERVICE.partition("  ports:")[0] % "orders"
+    reference = "{kind: MeshService, name: orders}"
+    route = f"""
+type: MeshTCPRoute
+mesh: default
+name: r
+spec:
+  to:
+  - targetRef: {{kind: MeshService, name: backend}}
+    rules: [{{default: {{backendRefs: [{reference}]}}}}]
+"""
+    (finding,) = [
+        one for one in compile_texts(MESH, BACKEND, bare, route).diagnostics if one.code.word == "dangling-ref"
+    ]
+    assert finding.message == "MeshService 'orders' has no ports"
+    (absent,) = compile_texts(MESH, BACKEND, route).diagnostics
+    assert absent.message == "mesh 'default' has no MeshService 'orders'"
+
+
+LISTING = """
+type: Dataplane
+mesh: default
+name: web-1
+networking:
+  address: 10.0.0.2
+  transparentProxying: {redirectPortInbound: 15006, redirectPortOutbound: 15001, %s}
+  outbound: [{port: 1000, %s}]
+"""
+BY_NAME, BY_TAG = "backendRef: {kind: MeshService, name: orders, port: 80}", "tags: {kuma.io/service: backend}"
+BACKENDS, SERVICES = "reachableBackends: {refs: [{kind: MeshService, name: orders}]}", "reachableServices: [backend]"
+
+
+@pytest.mark.parametrize(
+    ("mode", "listed", "outbound", "idle"),
+    [
+        ("Everywhere", BACKENDS, BY_NAME, ["reachableBackends"]),
+        ("Everywhere", f"{SERVICES}, {BACKENDS}", BY_NAME, ["reachableServices", "reachableBackends"]),
+        ("Disabled", BACKENDS, BY_NAME, ["reachableBackends"]),
+        ("Everywhere", BACKENDS, BY_TAG, []),
+        ("Everywhere", f"{SERVICES}, {BACKENDS}", BY_TAG, []),
+        ("Exclusive", f"{SERVICES}, {BACKENDS}", BY_TAG, ["reachableServices"]),
+        ("Exclusive", SERVICES, BY_TAG, []),
+    ],
+)
+def test_a_list_of_what_is_reachable_that_chooses_among_nothing_is_told(
+    mode: str, listed: str, outbound: str, idle: list[str]
+) -> None:
+    mesh = f"{{type: Mesh, name: default, meshServices: {{mode: {mode}}}}}"
+    found = compile_texts(mesh, BACKEND, SERVICE % "orders", LISTING % (listed, outbound)).diagnostics
+    told = [(one.code.word, one.path) for one in found]
+    assert sorted(told) == sorted(("no-effect", f"/networking/transparentProxying/{name}") for name in idle)
+
+
+@pytest.mark.parametrize("mode", ["Disabled", "Everywhere", "ReachableBackends", "Exclusive"])
+def test_mesh_services_that_are_listed_where_tags_alone_count_trim_nothing(mode: str) -> None:
+    mesh = f"{{type: Mesh, name: default, meshServices: {{mode: {mode}}}}}"
+    outside = """
+type: MeshExternalService
+mesh: default
+name: outside
+spec: {match: {type: HostnameGenerator, port: 443, protocol: tcp}, endpoints: [{address: example.org, port: 443}]}
+"""
+
+    def listing(references: str) -> str:
+        return f"""
+type: Dataplane
+mesh: default
+name: web-1
+networking:
+  address: 10.0.0.2
+  transparentProxying:
+    redirectPortInbound: 15006
+    redirectPortOutbound: 15001
+    reachableBackends: {{refs: [{references}]}}
+"""
+
+    beyond = "{kind: MeshExternalService, name: outside}"
+    texts = (mesh, BACKEND, SERVICE % "orders", outside)
+    listed = compile_texts(*texts, listing(f"{beyond}, {{kind: MeshService, name: orders}}"))
+    assert codes(listed) == (["no-effect"] if mode == "Disabled" else [])
+    if listed.diagnostics:
+        assert listed.diagnostics[0].path == "/networking/transparentProxying/reachableBackends"
+        assert "mode of mesh 'default' is Disabled" in listed.diagnostics[0].message
+    assert codes(compile_texts(*texts, listing(beyond))) == []

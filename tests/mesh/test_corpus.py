@@ -1,10 +1,7 @@
 """Kuma's own examples of matching, sorting and merging, where the acceptance corpus is at hand."""
 
-import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,9 +13,9 @@ from compiler.mesh.rules import Destination, inbound_rules, outbound_conf, outbo
 from compiler.mesh.subsets import SubsetRule, subset_rules
 from compiler.resources import model
 from compiler.resources.model import Dataplane, MeshService, Resource, TargetRef
+from tests.corpus import CORPUS, cases, expected, runner, texts
 from tests.mesh.documents import read
 
-CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 FAMILIES = (
     "core-inbound-rules",
     "core-matched-dataplane-kind",
@@ -31,8 +28,6 @@ FAMILIES = (
     "inspect-route-policies",
     "inspect-routes",
 )
-PROFILE = "2.14"
-OUT_OF_SCOPE = {"fromrules-listener-mesh-kind": "zone proxies have listeners, which no Dataplane has here"}
 SHORT_NAMES = {
     **model.SHORT_NAMES,
     "MeshAccessLog": "mal",
@@ -46,40 +41,15 @@ Query = Mapping[str, Any]
 Answer = Any
 
 
-def cases() -> Iterator[Any]:
-    for family in FAMILIES:
-        manifest = CORPUS / family / "manifest.json"
-        for case in json.loads(manifest.read_text())["cases"] if manifest.exists() else ():
-            if PROFILE in case["versions"] and case["tier"] in "AB":
-                yield pytest.param(case["dir"], id=case["dir"])
-
-
-@pytest.fixture(scope="module")
-def runner() -> ModuleType:
-    """The corpus' own comparison of meanings."""
-    spec = importlib.util.spec_from_file_location("corpus_run_rules", CORPUS / "run_rules.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.skipif(not CORPUS.exists(), reason="the acceptance corpus is not beside the repository")
-@pytest.mark.parametrize("case", list(cases()))
-def test_a_case_of_the_corpus_has_the_expected_meaning(
-    case: str, runner: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = case.rsplit("/", 1)[1]
-    if name in OUT_OF_SCOPE:
-        pytest.skip(OUT_OF_SCOPE[name])
+@pytest.mark.parametrize("case", list(cases(*FAMILIES)))
+def test_a_case_of_the_corpus_has_the_expected_meaning(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "SHORT_NAMES", SHORT_NAMES)
-    expected = json.loads((CORPUS / case / "expected.json").read_text())
-    query = expected["query"]
-    texts = [path.read_text() for path in sorted((CORPUS / case / "input").glob("*.yaml"))]
-    resources = [resource for text in texts for resource in read(text)]
+    wanted = expected(case)
+    query = wanted["query"]
+    resources = [resource for text in texts(case).values() for resource in read(text)]
     answer = ANSWERS[query["kind"]](resources, query)
-    assert runner.CMP[query["kind"]](expected["expect"], answer) == []
+    assert runner().CMP[query["kind"]](wanted["expect"], answer) == []
 
 
 def policies(resources: Sequence[Resource], query: Query) -> list[Resource]:
@@ -159,7 +129,8 @@ def from_rules(resources: Sequence[Resource], query: Query) -> Answer:
     proxy = proxy_of(resources, query)
     assert isinstance(proxy.spec, Dataplane)
     answer: dict[str, dict[str, Any]] = {"from": {}, "inboundRules": {}}
-    for inbound in proxy.spec.networking.inbound:
+    sections: tuple[Any, ...] = (*proxy.spec.networking.inbound, *proxy.spec.networking.listeners)
+    for inbound in sections:
         place = f"{proxy.spec.networking.address}:{inbound.port}"
         selections = [(policy, select(policy, proxy)) for policy in policies(resources, query)]
         chosen = [policy for policy, found in selections if found is not None and inbound.section in found.sections]

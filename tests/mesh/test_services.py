@@ -107,4 +107,22 @@ spec: {selector: {dataplaneTags: {kuma.io/service: backend}}, ports: [{port: 80}
 """
     reference = "{port: 9, backendRef: {kind: MeshService, name: backend, port: 80}}"
     client = kubernetes("Dataplane", "c-1", f"{{networking: {{address: 10.0.0.2, outbound: [{reference}]}}}}")
-    assert codes(compile_texts(MESH, written, client)) == ["dangling-ref"]
+    assert codes(compile_texts(MESH, written, client)) == ["empty-service", "dangling-ref"]
+
+
+def test_a_proxy_of_the_port_that_stands_for_none_offers_no_service() -> None:
+    """Kubernetes pods without a Service have such an inbound; they call others, and permissions name them."""
+    proxying = ", transparentProxying: {redirectPortInbound: 15006, redirectPortOutbound: 15001}"
+    batch = dataplane("b", 2, "{port: 49151, tags: {kuma.io/service: batch_demo_svc}}", proxying)
+    permission = """
+type: MeshTrafficPermission
+mesh: default
+name: p
+spec:
+  targetRef: {kind: MeshService, name: a}
+  from: [{targetRef: {kind: MeshService, name: batch_demo_svc}, default: {action: Allow}}]
+"""
+    web = dataplane("a", 1, "{port: 80, tags: {kuma.io/service: a}}", proxying)
+    checked = compile_texts(MESH, web, batch, permission)
+    assert codes(checked) == []
+    assert destinations(checked.value, "a-1") == destinations(checked.value, "b-2") == ["kri_msvc_default___a_"]

@@ -1,0 +1,72 @@
+"""What a policy asks for that does something only with something else: judged by what all policies say together."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from compiler.memo import Memo
+from compiler.mesh.checks.fitting import list_meant
+from compiler.mesh.checks.idle import Selected
+from compiler.mesh.confs import INCOMING_CONFS, ITEMS, OUTGOING_CONF, Held, Place
+from compiler.mesh.order import Item, Side
+from compiler.mesh.policy import PolicyKind
+from compiler.mesh.selection import HOLDER, Policies, all_selected, incoming
+from compiler.mesh.shape import REPLICA
+from compiler.mesh.value import Applied
+from compiler.resources.findings import NO_EFFECT, Finding, join
+from compiler.resources.model import Dataplane, Resource
+from compiler.resources.values import decode
+
+_SIDES: tuple[Side, ...] = ("to", "rules", "from")
+
+
+def check_needs(memo: Memo, kind: PolicyKind, policy: Resource, selected: Iterable[Selected]) -> Iterator[Finding]:
+    """Each is looked for up to the first place at which it does something."""
+    asking = [
+        (need, side, item)
+        for need in kind.needs
+        for side in _SIDES
+        for item in memo.ask(ITEMS, ((policy.key,), (side,)))
+        if need.is_met(decode(kind.conf, item.conf)) is not None
+    ]
+    proxies = [proxy for proxy, _ in selected] if asking else []
+    for need, side, item in asking:
+        if not any(need.is_met(conf) for conf in _confs(memo, kind, side, item, proxies)):
+            at = join("", side, item.index, "default", *need.field)
+            yield Finding(at, NO_EFFECT, need.message, need.hint, on_key=True)
+
+
+def _confs(memo: Memo, kind: PolicyKind, side: Side, item: Item, proxies: Iterable[Resource]) -> Iterator[Any]:
+    """What holds wherever the item has a say."""
+    found = _outgoing(memo, kind, item, proxies) if side == "to" else _incoming(memo, kind, proxies)
+    yield from (one.conf for one in found if item.origin in one.origins)
+
+
+def _outgoing(memo: Memo, kind: PolicyKind, item: Item, proxies: Iterable[Resource]) -> Iterator[Applied]:
+    """Most proxies are selected by the same policies, and those are asked once."""
+    sets = dict.fromkeys(_policies(memo, kind, proxy) for proxy in proxies)
+    ports = [port for _, port in list_meant(memo, item)] if sets else []
+    for policies in sets:
+        for port in ports:
+            applied = memo.ask(OUTGOING_CONF, Place(kind.type, policies, port))
+            if applied is not None:
+                yield applied
+
+
+def _policies(memo: Memo, kind: PolicyKind, proxy: Resource) -> Policies:
+    replica = memo.ask(REPLICA, proxy.key)
+    held = all_selected(memo, replica.shape) if replica is not None else ()
+    return tuple(one.policy for one in held if one.policy.type == kind.type and one.outbound)
+
+
+def _incoming(memo: Memo, kind: PolicyKind, proxies: Iterable[Resource]) -> Iterator[Applied]:
+    sets = dict.fromkeys(one for proxy in proxies for one in _held(memo, kind, proxy))
+    for policies in sets:
+        yield from memo.ask(INCOMING_CONFS, Held(kind.type, policies))
+
+
+def _held(memo: Memo, kind: PolicyKind, proxy: Resource) -> Iterator[Policies]:
+    replica = memo.ask(REPLICA, proxy.key)
+    if replica is not None:
+        holder = memo.ask(HOLDER, replica.shape)
+        inbounds = cast(Dataplane, replica.shape.resource.spec).networking.inbound
+        yield from (incoming(memo, holder, kind.type, one.section) for one in inbounds)

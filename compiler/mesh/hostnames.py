@@ -1,0 +1,139 @@
+"""Host names of services, and the addresses that they have at a proxy (kuma-core §2.8, §5.2)."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, cast
+
+from compiler.memo import Memo, Query
+from compiler.mesh.calls import Outbound
+from compiler.mesh.external import split_address
+from compiler.mesh.graph import KEYS, RESOURCE
+from compiler.mesh.match import has_labels
+from compiler.mesh.proxy import NameRecord
+from compiler.mesh.services import (
+    EXTERNAL,
+    LEGACY_BLOCK,
+    MESH_SERVICE,
+    MULTI_ZONE,
+    OTHER_KEYS,
+    SERVICE_RESOURCE,
+    TAGGED,
+    TAGGED_NAMES,
+    VIRTUAL_ADDRESS,
+    virtual_address,
+)
+from compiler.mesh.virtual_outbounds import HOSTS, VIRTUAL_OUTBOUND
+from compiler.resources.model import ExternalService, HostnameGenerator, LabelSelector, Resource, ResourceKey
+from compiler.resources.templates import fill_template
+
+GENERATOR: Final = "HostnameGenerator"
+_HOSTNAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_HEADLESS: Final = "k8s.kuma.io/is-headless-service"
+_POD_LABELS: Final = ("statefulset.kubernetes.io/pod-name", "k8s.kuma.io/service-name")
+_SUFFIXES: Final[Mapping[str, str]] = {MESH_SERVICE: "svc", EXTERNAL: "extsvc", MULTI_ZONE: "mzsvc"}
+
+
+def _generators(memo: Memo, _: None) -> tuple[Resource, ...]:
+    """A zone's own come first; among equals the name decides, since Git knows no time of creation."""
+    keys = memo.read(KEYS, (GENERATOR, ""))
+    found = (resource for key in keys if (resource := memo.read(RESOURCE, key)) is not None)
+    return tuple(sorted(found, key=lambda one: (not one.zone, one.name, one.key)))
+
+
+def _hostnames(memo: Memo, key: ResourceKey) -> tuple[str, ...]:
+    """In the order of what makes them; where nobody wrote a generator, the name that Kuma's own ones give."""
+    service = memo.ask(SERVICE_RESOURCE, key)
+    if service is None:
+        return ()
+    generators = memo.ask(GENERATORS, None)
+    if not generators:
+        return _usual(service)
+    found = (generated(generator, service) for generator in generators)
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def generated(generator: Resource, service: Resource) -> str | None:
+    """The name that a generator makes for a service; None where it is not about it, or has nothing to make it of."""
+    spec = cast(HostnameGenerator, generator.spec)
+    selector = _selector(spec, service.key.type)
+    if selector is None or not has_labels(service, selector.match_labels):
+        return None
+    name = fill_template(spec.template, _words(service), service.labels)
+    return name if name is not None and _HOSTNAME.fullmatch(name) else None
+
+
+def is_meant(generator: Resource, service: Resource) -> bool:
+    """Whether a generator is about a service, whatever comes of it."""
+    selector = _selector(cast(HostnameGenerator, generator.spec), service.key.type)
+    return selector is not None and has_labels(service, selector.match_labels)
+
+
+def _selector(spec: HostnameGenerator, kind: str) -> LabelSelector | None:
+    match kind:
+        case "MeshExternalService":
+            return spec.selector.mesh_external_service
+        case "MeshMultiZoneService":
+            return spec.selector.mesh_multi_zone_service
+        case _:
+            return spec.selector.mesh_service
+
+
+def _words(service: Resource) -> Mapping[str, str]:
+    return {
+        "Name": service.key.name,
+        "DisplayName": service.name,
+        "Namespace": service.namespace,
+        "Mesh": service.key.mesh,
+        "Zone": service.zone,
+    }
+
+
+def _usual(service: Resource) -> tuple[str, ...]:
+    """With its zone where it has one, since another zone may have a service of the same name.
+
+    Namespaces tell MeshServices apart; other services all stand in the system's.
+    """
+    own = (*_pod_of(service), service.namespace) if service.key.type == MESH_SERVICE else (service.name,)
+    parts = (*own, _SUFFIXES[service.key.type], service.zone, "mesh.local")
+    name = ".".join(part for part in parts if part)
+    return (name,) if _HOSTNAME.fullmatch(name) else ()
+
+
+def _pod_of(service: Resource) -> tuple[str, ...]:
+    """A headless Service has a MeshService for each of its pods, which go by the name of the pod (kuma-core §2.8)."""
+    names = tuple(service.labels.get(label, "") for label in _POD_LABELS)
+    return names if service.labels.get(_HEADLESS) == "true" and all(names) else (service.name,)
+
+
+def name_records(memo: Memo, mesh: str, calls: Iterable[Outbound]) -> tuple[NameRecord, ...] | None:
+    """What a redirected proxy's names stand for; None where a mesh has nothing that is called by such a name."""
+    others = bool(memo.ask(OTHER_KEYS, mesh)) or bool(memo.ask(TAGGED_NAMES, mesh))
+    others = others or bool(memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh)))
+    if not memo.ask(GENERATORS, None) and not others:
+        return None
+    found: dict[str, str] = {}
+    for call in sorted(calls, key=lambda one: (one.destination.service, one.address)):
+        for name in _names_at(memo, call):
+            found.setdefault(name, call.address)
+    return tuple(NameRecord(name, address) for name, address in sorted(found.items()))
+
+
+def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
+    """Of the service whose virtual address it is; one of Kuma 2 is called by its tag."""
+    service = call.destination.service
+    if call.address == memo.ask(VIRTUAL_ADDRESS, service):
+        yield from memo.ask(HOSTNAMES, service)
+        return
+    yield from memo.ask(HOSTS, service.mesh).get(call.address, ())
+    resource = memo.ask(SERVICE_RESOURCE, service)
+    if resource is not None and call.address == virtual_address(resource, LEGACY_BLOCK):
+        names = dict.fromkeys((f"{service.name}.mesh", f"{service.name.replace('_', '.')}.mesh"))
+        for tagged in memo.ask(TAGGED, service):
+            networking = cast(ExternalService, tagged.spec).networking
+            if not networking.disable_host_dns_entry:
+                names[split_address(networking.address)[0]] = None
+        yield from (name for name in names if _HOSTNAME.fullmatch(name) and not name.replace(".", "").isdigit())
+
+
+GENERATORS: Final[Query[None, tuple[Resource, ...]]] = Query("hostname generators", _generators)
+HOSTNAMES: Final[Query[ResourceKey, tuple[str, ...]]] = Query("hostnames", _hostnames)

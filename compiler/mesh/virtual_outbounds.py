@@ -1,0 +1,114 @@
+"""VirtualOutbounds of Kuma 2: names and ports that are made of the tags of what offers a service (kuma-policies §4.2).
+
+Each name has an address of its own, on which proxies take calls to whatever has the tags that its parameters name.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, cast
+
+from compiler.memo import Memo, Query
+from compiler.mesh.graph import KEYS, RESOURCE, proxy_keys, read_proxy
+from compiler.mesh.services import (
+    LEGACY_BLOCK,
+    SERVICE_RESOURCE,
+    Port,
+    hashed_address,
+    service_key,
+    tag_port,
+    virtual_address,
+)
+from compiler.mesh.value import Value
+from compiler.resources.model import SERVICE, Dataplane, ExternalService, Resource, ResourceKey, VirtualOutbound
+from compiler.resources.templates import fill_template
+
+VIRTUAL_OUTBOUND: Final = "VirtualOutbound"
+_ANY: Final = "*"
+_PORTS: Final = range(1, 65536)
+_DIGITS: Final = 5
+
+
+class Named(Value, frozen=True):
+    """A name and a port, what is called by them, and the VirtualOutbound that says so."""
+
+    host: str
+    port: int
+    called: Port
+    origin: ResourceKey
+
+
+class Called(NamedTuple):
+    """All names of a mesh: of several that want one name and port the first by name has it; the others are `lost`."""
+
+    names: tuple[Named, ...]
+    lost: tuple[Named, ...]
+
+
+def _named_by(memo: Memo, key: ResourceKey) -> tuple[Named, ...]:
+    """What the VirtualOutbounds of a mesh make of the tags of one proxy, or of one ExternalService."""
+    tag_sets = tuple(_tag_sets(memo, key))
+    outbounds = (memo.read(RESOURCE, one) for one in sorted(memo.read(KEYS, (VIRTUAL_OUTBOUND, key.mesh))))
+    found = (name(one, tags) for one in outbounds if one is not None for tags in tag_sets)
+    return tuple(dict.fromkeys(one for one in found if one is not None))
+
+
+def _tag_sets(memo: Memo, key: ResourceKey) -> Iterator[Mapping[str, str]]:
+    proxy = read_proxy(memo, key)
+    if proxy is not None:
+        inbounds = cast(Dataplane, proxy.spec).networking.inbound
+        yield from (one.tags for one in inbounds if one.is_offered)
+        return
+    resource = memo.read(RESOURCE, key)
+    if resource is not None and isinstance(resource.spec, ExternalService):
+        yield resource.spec.tags
+
+
+def name(outbound: Resource, tags: Mapping[str, str]) -> Named | None:
+    """None where it selects no such tags, or a parameter asks for a tag that is not there, as in Kuma."""
+    spec = cast(VirtualOutbound, outbound.spec)
+    if SERVICE not in tags or not any(_selects(one.match, tags) for one in spec.selectors):
+        return None
+    asked = {one.name: tags[one.tag] for one in spec.conf.parameters if one.tag in tags}
+    host, port = (fill_template(text, asked, {}) for text in (spec.conf.host, spec.conf.port))
+    if not host or port is None or not (port.isdecimal() and len(port) <= _DIGITS and int(port) in _PORTS):
+        return None
+    chosen = {one.tag: tags[one.tag] for one in spec.conf.parameters if one.tag in tags}
+    called = tag_port(outbound.key.mesh, {**chosen, SERVICE: tags[SERVICE]})
+    return Named(host.lower(), int(port), called, outbound.key)
+
+
+def _selects(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    return all(tags.get(key) == value if value != _ANY else bool(tags.get(key)) for key, value in wanted.items())
+
+
+def _called(memo: Memo, mesh: str) -> Called:
+    """All proxies of a mesh are looked at for it, where it has a VirtualOutbound."""
+    if not memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh)):
+        return Called((), ())
+    keys = sorted((*proxy_keys(memo, mesh), *memo.read(KEYS, ("ExternalService", mesh))))
+    found = {one: None for key in keys for one in memo.ask(NAMED_BY, key)}
+    taken: dict[tuple[str, int], Named] = {}
+    for one in sorted(found, key=lambda one: (one.host, one.port, one.origin, one.called.service, one.called.subset)):
+        taken.setdefault((one.host, one.port), one)
+    names = tuple(taken.values())
+    return Called(names, tuple(one for one in found if one is not taken[one.host, one.port]))
+
+
+def _hosts(memo: Memo, mesh: str) -> Mapping[str, tuple[str, ...]]:
+    hosts: dict[str, dict[str, None]] = {}
+    for one in memo.ask(CALLED, mesh).names:
+        hosts.setdefault(named_address(memo, one), {})[one.host] = None
+    return {address: tuple(names) for address, names in hosts.items()}
+
+
+def named_address(memo: Memo, named: Named) -> str:
+    """Of its own, unless it is the name that all of a service has anyway: that has one address."""
+    service = memo.ask(SERVICE_RESOURCE, service_key(named.called.service.mesh, named.host.removesuffix(".mesh")))
+    if service is not None and named.host == f"{service.key.name}.mesh":
+        return virtual_address(service, LEGACY_BLOCK)
+    return hashed_address(f"{named.called.service.mesh}/{named.host}", LEGACY_BLOCK)
+
+
+NAMED_BY: Final[Query[ResourceKey, tuple[Named, ...]]] = Query("named by tags", _named_by)
+CALLED: Final[Query[str, Called]] = Query("called by tags", _called)
+HOSTS: Final[Query[str, Mapping[str, tuple[str, ...]]]] = Query("hosts by tags", _hosts)
+"""By mesh: the names of VirtualOutbounds at each address."""

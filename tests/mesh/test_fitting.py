@@ -1,0 +1,71 @@
+"""A health check that fits no destination is told of; one that fits any, or is meant to be off, is not."""
+
+import pytest
+
+from compiler.pipeline import Compiler
+from tests.trees import SCHEMAS, compile_texts
+
+MESH = '{type: Mesh, name: default, skipCreatingInitialPolicies: ["*"]}'
+
+
+def proxy(name: str, number: int, protocol: str) -> str:
+    tags = f"{{kuma.io/service: {name}, kuma.io/protocol: {protocol}}}"
+    inbound = f"[{{port: 80, tags: {tags}}}]"
+    networking = f"{{address: 10.0.0.{number}, inbound: {inbound}}}"
+    return f"{{type: Dataplane, mesh: default, name: {name}, networking: {networking}}}"
+
+
+def health_check(name: str, target: str, conf: str, more: str = "") -> str:
+    item = f"{{targetRef: {target}, default: {conf}}}"
+    return f"{{type: MeshHealthCheck, mesh: default, name: {name}, {more} spec: {{to: [{item}]}}}}"
+
+
+WEB, API, DB, RPC = proxy("web", 1, "http"), proxy("api", 2, "http2"), proxy("db", 3, "tcp"), proxy("rpc", 4, "grpc")
+ALL, TO_API = "{kind: Mesh}", "{kind: MeshService, name: api}"
+
+
+def told(*texts: str, compiler: Compiler | None = None) -> list[str]:
+    found = compile_texts(MESH, *texts, compiler=compiler).diagnostics
+    return [f"{one.path} {one.hint}" for one in found if one.code.word == "unfit-protocol"]
+
+
+def test_a_check_by_tcp_where_everything_speaks_http_asks_nobody() -> None:
+    assert told(WEB, API, health_check("open", ALL, "{tcp: {}}")) == ["/spec/to/0/default add http"]
+
+
+def test_one_destination_that_a_check_fits_is_enough() -> None:
+    assert told(WEB, API, DB, health_check("open", ALL, "{tcp: {}}")) == []
+
+
+def test_an_item_is_held_to_what_it_is_about() -> None:
+    assert told(WEB, API, DB, health_check("open", TO_API, "{tcp: {}}")) == ["/spec/to/0/default add http"]
+
+
+def test_every_protocol_that_nothing_fits_is_named() -> None:
+    checked = health_check("open", ALL, "{tcp: {}}")
+    assert told(WEB, RPC, checked) == ["/spec/to/0/default add grpc and http"]
+
+
+@pytest.mark.parametrize("conf", ["{tcp: {disabled: true}}", "{tcp: {}, http: {disabled: true}}"])
+def test_what_switches_checks_off_is_meant(conf: str) -> None:
+    assert told(WEB, API, health_check("off", ALL, conf)) == []
+
+
+def test_what_another_policy_makes_whole_does_something() -> None:
+    often, ready = health_check("often", ALL, "{interval: 3s, tcp: {}}"), health_check("ready", TO_API, "{http: {}}")
+    assert told(WEB, API, often, ready) == []
+
+
+def test_a_policy_that_is_only_watched_is_left_alone() -> None:
+    assert told(WEB, API, health_check("open", ALL, "{tcp: {}}", "labels: {kuma.io/effect: shadow},")) == []
+
+
+def test_a_mesh_without_destinations_is_no_reason_to_complain() -> None:
+    assert told(health_check("open", ALL, "{tcp: {}}")) == []
+
+
+def test_the_first_destination_that_fits_takes_the_warning_back_and_the_last_one_brings_it() -> None:
+    compiler, policy = Compiler(SCHEMAS), health_check("open", ALL, "{tcp: {}}")
+    assert told(policy, WEB, API, compiler=compiler) != []
+    assert told(policy, WEB, API, DB, compiler=compiler) == []
+    assert told(policy, WEB, API, proxy("db", 3, "http"), compiler=compiler) != []

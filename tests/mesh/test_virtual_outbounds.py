@@ -1,0 +1,162 @@
+"""VirtualOutbounds of Kuma 2: names and ports that are made of tags, and what is told of them."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from compiler.pipeline import Compiler, compile_tree
+from compiler.resources.model import ResourceKey
+from tests.trees import SCHEMAS, resolve_proxy, tree_of
+
+MESH = "type: Mesh\nname: default\nskipCreatingInitialPolicies: ['*']\n"
+EXCLUSIVE = f"{MESH}meshServices: {{mode: Exclusive}}\n"
+BY_VERSION = """
+type: VirtualOutbound
+mesh: default
+name: versions
+selectors: [{match: {kuma.io/service: '*', version: '*'}}]
+conf:
+  host: '{{.v}}.{{.service}}.shop'
+  port: '{{.port}}'
+  parameters: [{name: service, tagKey: kuma.io/service}, {name: v, tagKey: version}, {name: port}]
+"""
+BY_SERVICE = """
+type: VirtualOutbound
+mesh: default
+name: services
+selectors: [{match: {kuma.io/service: '*'}}]
+conf: {host: '{{.s}}.mesh', port: '8080', parameters: [{name: s, tagKey: kuma.io/service}]}
+"""
+
+
+def api(number: int, **tags: str) -> str:
+    written = ", ".join(f"{key}: '{value}'" for key, value in {"kuma.io/service": "api", **tags}.items())
+    return (
+        f"type: Dataplane\nmesh: default\nname: api-{number}\nnetworking:\n  address: 10.0.0.{number}\n"
+        f"  inbound: [{{port: 80, tags: {{{written}}}}}]\n"
+    )
+
+
+def web(proxying: str = "") -> str:
+    return (
+        "type: Dataplane\nmesh: default\nname: web\nnetworking:\n  address: 10.0.0.1\n"
+        f"  transparentProxying: {{redirectPortInbound: 15006, redirectPortOutbound: 15001{proxying}}}\n"
+    )
+
+
+def compiled(*texts: str) -> Compiler:
+    compiler = Compiler(SCHEMAS)
+    files = {f"{number}.yaml": text for number, text in enumerate(texts)}
+    checked = compiler.compile(tree_of(files))
+    assert checked.value.generation is not None, checked.diagnostics
+    return compiler
+
+
+def called(*texts: str) -> Mapping[tuple[str, int], tuple[tuple[str, str], ...]]:
+    """By name and port, the tags that endpoints have to have beside the service's."""
+    compiler = compiled(*texts)
+    proxy = resolve_proxy(compiler.memo, ResourceKey("Dataplane", "default", "web"))
+    calls = [(one.address, one.port, one.destination.subset) for one in proxy.outbounds]
+    return {
+        (record.name, port): subset
+        for record in proxy.names or ()
+        for address, port, subset in calls
+        if address == record.address
+    }
+
+
+def told(*texts: str) -> list[tuple[str, str]]:
+    files = {f"{number}.yaml": text for number, text in enumerate(texts)}
+    return [(one.code.word, one.path) for one in compile_tree(tree_of(files), SCHEMAS).diagnostics]
+
+
+def test_a_name_and_a_port_are_made_of_the_tags_of_each_proxy() -> None:
+    found = called(MESH, BY_VERSION, web(), api(2, version="v1", port="81"), api(3, version="v2", port="82"))
+    assert found["v1.api.shop", 81] == (("port", "81"), ("version", "v1"))
+    assert found["v2.api.shop", 82] == (("port", "82"), ("version", "v2"))
+    assert ("v1.api.shop", 82) not in found
+
+
+def test_calls_by_a_name_go_to_the_proxies_with_its_tags_alone() -> None:
+    texts = (MESH, BY_VERSION, web(), api(2, version="v1", port="81"), api(3, version="v2", port="82"))
+    files = {f"{number}.yaml": text for number, text in enumerate(texts)}
+    generation = compile_tree(tree_of(files), SCHEMAS).value.generation
+    assert generation is not None
+    assignments = [
+        one.json
+        for kind in generation.snapshots["default.web"].resources.values()
+        for one in kind.values()
+        if b"endpoints" in one.json and b"10.0.0.3" in one.json and b"10.0.0.2" not in one.json
+    ]
+    assert len(assignments) == 1
+
+
+def test_a_proxy_without_the_tags_has_no_such_name() -> None:
+    assert {name for name, _ in called(MESH, BY_VERSION, web(), api(2, version="v1"))} == {"api.mesh"}
+    assert {name for name, _ in called(MESH, BY_VERSION, web(), api(2, port="81"))} == {"api.mesh"}
+    assert {name for name, _ in called(MESH, BY_VERSION, web(), api(2, version="v1", port="x"))} == {"api.mesh"}
+
+
+def test_the_name_that_a_service_has_anyway_gets_another_port() -> None:
+    assert {port for name, port in called(MESH, BY_SERVICE, web(), api(2)) if name == "api.mesh"} == {80, 8080}
+
+
+def test_only_services_that_are_reachable_are_called_by_their_names() -> None:
+    proxies = (api(2, version="v1", port="81"),)
+    assert called(MESH, BY_VERSION, web(", reachableServices: [api]"), *proxies).keys() >= {("v1.api.shop", 81)}
+    assert not called(MESH, BY_VERSION, web(", reachableServices: []"), *proxies)
+
+
+def test_where_nothing_is_called_by_tags_it_names_nothing_and_that_is_told() -> None:
+    proxies = (web(), api(2, version="v1", port="81"))
+    assert ("v1.api.shop", 81) not in called(EXCLUSIVE, BY_VERSION, *proxies)
+    assert ("no-effect", "") in told(EXCLUSIVE, BY_VERSION, *proxies)
+    assert told(MESH, BY_VERSION, *proxies) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ((web(), api(2, version="v1")), ("no-effect", "/conf")),
+        ((web(), api(2, version="v1", port="81"), api(3, version="v1", port="x")), None),
+        (
+            (web(), BY_VERSION.replace("{{.v}}.", "").replace("versions", "w"), api(2, version="a", port="1")),
+            None,
+        ),
+    ],
+)
+def test_names_that_cannot_be_are_told_of(texts: tuple[str, ...], found: tuple[str, str] | None) -> None:
+    assert told(MESH, BY_VERSION, *texts) == ([found] if found else [])
+
+
+def test_of_two_that_want_one_name_and_port_the_first_has_it_and_the_other_is_told() -> None:
+    proxies = (api(2, version="v1", port="81"), api(3, version="v2", port="81"))
+    wide = BY_VERSION.replace("{{.v}}.", "")
+    assert called(MESH, wide, web(), *proxies)["api.shop", 81] == (("port", "81"), ("version", "v1"))
+    assert told(MESH, wide, web(), *proxies) == [("hostname-collision", "/conf/host")]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"a.yaml": api(2, version="v9", port="81")},
+        {"v.yaml": BY_VERSION.replace("shop", "store")},
+        {"m.yaml": EXCLUSIVE},
+        {"w.yaml": BY_SERVICE},
+        {"v.yaml": BY_VERSION, "b.yaml": api(3, version="v1", port="81")},
+    ],
+)
+def test_an_edit_gives_what_a_compile_from_nothing_gives(edit: Mapping[str, str]) -> None:
+    base = {"m.yaml": MESH, "v.yaml": BY_VERSION, "web.yaml": web(), "a.yaml": api(2, version="v1", port="81")}
+    compiler = Compiler(SCHEMAS)
+    for files in (base, {**base, **edit}, base):
+        warm, cold = compiler.compile(tree_of(files)), compile_tree(tree_of(files), SCHEMAS)
+        assert warm.diagnostics == cold.diagnostics
+        assert warm.value.generation == cold.value.generation
+
+
+@pytest.mark.parametrize("conf", ["", "selectors: [{match: {kuma.io/service: '*'}}]\n", "conf: {host: a, port: '1'}\n"])
+def test_one_that_says_too_little_is_refused(conf: str) -> None:
+    assert "missing-field" in [
+        code for code, _ in told(MESH, web(), f"type: VirtualOutbound\nmesh: default\nname: v\n{conf}")
+    ]
