@@ -6,8 +6,8 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection as OutlierDetectionMessage
 
 from compiler.envoy.common import set_duration
-from compiler.envoy.policy import Hooks, Policy
-from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.envoy.policy import Hooks, Policy, Site
+from compiler.mesh.policy import Inbounds, Need, PolicyKind
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration, Percentage
@@ -65,7 +65,7 @@ class CircuitBreaker(Spec, frozen=True):
     outlier_detection: OutlierDetection | None = None
 
 
-def set_limits(conf: CircuitBreaker, cluster: Cluster) -> None:
+def set_limits(conf: CircuitBreaker, cluster: Cluster, _: Site) -> None:
     """What remains of each limit is always counted, so that a dashboard can show it before a limit is set."""
     threshold = cluster.circuit_breakers.thresholds.add(track_remaining=True)
     for name in ConnectionLimits.__struct_fields__:
@@ -141,18 +141,35 @@ def _set_failure_percentage(conf: FailurePercentage | None, detection: OutlierDe
         detection.failure_percentage_threshold.value = conf.threshold
 
 
+def tells_local_failures(conf: CircuitBreaker) -> bool | None:
+    """Envoy sets errors of its own apart, or takes them for those of the host."""
+    detection = conf.outlier_detection
+    if detection is None or detection.detectors.local_origin_failures is None:
+        return None
+    return detection.split_external_and_local_errors or detection.disabled
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshCircuitBreaker",
         conf=CircuitBreaker,
         targets=TargetMatrix(
-            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"}),
-            to=frozenset({"Mesh", "MeshService"}),
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshGateway", "Dataplane"}),
+            to=frozenset({"Mesh", "MeshService", "MeshExternalService", "MeshMultiZoneService"}),
             from_=frozenset({"Mesh"}),
             rules=True,
         ),
         inbounds=Inbounds.WHOLE,
         outbound=True,
+        always=True,
+        needs=(
+            Need(
+                ("outlierDetection", "detectors", "localOriginFailures"),
+                tells_local_failures,
+                "local failures are told apart only where splitExternalAndLocalErrors is true",
+                "set splitExternalAndLocalErrors: true",
+            ),
+        ),
     ),
     Hooks(cluster=set_limits),
 )

@@ -8,12 +8,10 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from compiler.envoy.policy import Policy
-from compiler.mesh.merge import RouteRule
-from compiler.mesh.order import Origin
-from compiler.mesh.policy import FindBackend, PolicyKind
-from compiler.mesh.proxy import (
+from compiler.mesh.destination import Destination
+from compiler.mesh.gateways.precedence import precedence
+from compiler.mesh.http_route import (
     Backend,
-    Destination,
     HeaderChange,
     HeaderMatch,
     HttpRoute,
@@ -24,17 +22,18 @@ from compiler.mesh.proxy import (
     Rewrite,
     RouteMatch,
 )
-from compiler.resources.findings import EXCLUSIVE_FIELDS, Finding
-from compiler.resources.model import BackendReference, Conf, Spec
+from compiler.mesh.merge import RouteRule
+from compiler.mesh.order import Origin
+from compiler.mesh.policy import FindBackend, PolicyKind, reference_of
+from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, Finding
+from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
-from compiler.resources.values import decode
 
 DEFAULT_ROUTE: Final = base64.b64encode(
     hashlib.sha256(b'[{"path":{"value":"/","type":"PathPrefix"}}]').digest()
 ).decode()
 """The name of the route that takes what no other does (kuma-core §5.3)."""
-_PATHS: Final = {"Exact": 0, "PathPrefix": 1, "RegularExpression": 2}
 
 
 class Route(Spec, frozen=True):
@@ -43,22 +42,18 @@ class Route(Spec, frozen=True):
     rules: tuple[dict[str, Any], ...] = ()
 
 
-def shape_routes(rules: Sequence[RouteRule], destination: Destination, find: FindBackend) -> tuple[HttpRoute, ...]:
-    """In the order in which they are tried; what no rule takes goes to the destination itself."""
+def shape_routes(
+    rules: Sequence[RouteRule], destination: Destination | None, find: FindBackend
+) -> tuple[HttpRoute, ...]:
+    """In the order in which they are tried; what no rule takes goes to the destination, where there is one."""
     shaped = [route for rule in rules for route in _shape(rule, destination, find)]
-    shaped.sort(key=lambda route: _precedence(route.match))
-    if all(route.match != RouteMatch() for route in shaped):
+    shaped.sort(key=lambda route: precedence(route.match))
+    if destination is not None and all(route.match != RouteMatch() for route in shaped):
         shaped.append(HttpRoute(DEFAULT_ROUTE, RouteMatch(), (Backend(destination),), ()))
     return tuple(shaped)
 
 
-def _precedence(match: RouteMatch) -> tuple[int, int, bool, int, int]:
-    """A match that names no path is one of the prefix `/`, before sorting (kuma-policies §8, defect 2)."""
-    length = 0 if match.path_type == "Exact" else -len(match.path)
-    return _PATHS[match.path_type], length, not match.method, -len(match.headers), -len(match.query)
-
-
-def _shape(rule: RouteRule, destination: Destination, find: FindBackend) -> Iterator[HttpRoute]:
+def _shape(rule: RouteRule, destination: Destination | None, find: FindBackend) -> Iterator[HttpRoute]:
     filters = tuple(rule.conf.get("filters") or ())
     origin = rule.origins[-1]
     route = HttpRoute(
@@ -72,31 +67,34 @@ def _shape(rule: RouteRule, destination: Destination, find: FindBackend) -> Iter
         rewrite=_rewrite(filters),
         mirrors=tuple(_mirrors(filters, rule.backends or origin, find)),
         origins=rule.origins,
+        inline=tuple(_inline(rule.conf)),
     )
     for match in rule.matches or ({},):
         yield replace(route, match=_match(match))
 
 
+def _inline(conf: Conf) -> Iterator[tuple[str, Conf]]:
+    """Ours: what Kuma says by a MeshTimeout and a MeshRetry to the route."""
+    if conf.get("timeout"):
+        yield "MeshTimeout", {"http": conf["timeout"]}
+    if conf.get("retry"):
+        yield "MeshRetry", conf["retry"]
+
+
 def _item_index(origin: Origin) -> str:
-    """`/to/1/rules/0` is of item 1."""
-    return origin.pointer.split("/")[2]
+    """`/to/1/rules/0` is of item 1; a MeshGatewayRoute has rules only."""
+    steps = origin.pointer.split("/")
+    return steps[2] if steps[1] == "to" else steps[-1]
 
 
-def _backends(rule: RouteRule, destination: Destination, find: FindBackend) -> Iterator[Backend]:
+def _backends(rule: RouteRule, destination: Destination | None, find: FindBackend) -> Iterator[Backend]:
     references = rule.conf.get("backendRefs")
     if references is None or not references:
         yield Backend(destination)
         return
     for reference in references:
         weight = reference.get("weight", 1)
-        yield Backend(find(_reference(reference), rule.backends or rule.origins[-1]), weight)
-
-
-def _reference(conf: Conf) -> BackendReference:
-    return decode(BackendReference, {name: value for name, value in conf.items() if name in _REFERENCE_FIELDS})
-
-
-_REFERENCE_FIELDS: Final = frozenset({"kind", "name", "namespace", "labels", "tags", "port"})
+        yield Backend(find(reference_of(reference), rule.backends or rule.origins[-1]), weight)
 
 
 def _match(conf: Conf) -> RouteMatch:
@@ -150,7 +148,9 @@ def _redirect(filters: Iterable[Conf]) -> Redirect | None:
 
 def _rewrite(filters: Iterable[Conf]) -> Rewrite | None:
     conf = next(_filters(filters, "URLRewrite", "urlRewrite"), None)
-    return Rewrite(conf.get("hostname", ""), _path(conf.get("path"))) if conf is not None else None
+    if conf is None:
+        return None
+    return Rewrite(conf.get("hostname", ""), _path(conf.get("path")), bool(conf.get("hostToBackendHostname")))
 
 
 def _path(conf: Mapping[str, Any] | None) -> PathChange | None:
@@ -163,25 +163,55 @@ def _path(conf: Mapping[str, Any] | None) -> PathChange | None:
 def _mirrors(filters: Iterable[Conf], origin: Origin, find: FindBackend) -> Iterator[Mirror]:
     """A mirror to nowhere mirrors nothing; validation warns of it."""
     for conf in _filters(filters, "RequestMirror", "requestMirror"):
-        destination = find(_reference(conf["backendRef"]), origin)
+        destination = find(reference_of(conf["backendRef"]), origin)
         if destination is not None:
             yield Mirror(destination, str(conf.get("percentage", 100)))
 
 
 def check(policy: PolicySpec) -> Iterator[Finding]:
     for item, route in enumerate(policy.to):
+        yield from _check_matches(route.rules or (), f"/to/{item}/rules")
         for index, rule in enumerate(route.rules or ()):
             yield from _check_rule(rule, f"/to/{item}/rules/{index}")
 
 
+def _check_matches(rules: Sequence[Conf], pointer: str) -> Iterator[Finding]:
+    """Of equal matches the first takes all requests; rules with equal lists of them are one rule."""
+    taken: dict[RouteMatch, int] = {}
+    for index, rule in enumerate(rules):
+        for place, match in enumerate(rule.get("matches") or ()):
+            at = f"{pointer}/{index}/matches/{place}"
+            yield from _check_headers(match, at)
+            first = taken.setdefault(_match(match), index)
+            if first != index and rules[first].get("matches") != rule.get("matches"):
+                message = f"no request gets here: rule {first + 1} takes them all"
+                yield Finding(at, NO_EFFECT, message, "take it out, or make one of the two more specific")
+
+
+def _check_headers(match: Conf, pointer: str) -> Iterator[Finding]:
+    names = [header["name"] for header in match.get("headers") or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"of several matches of the header {name} the first counts"
+            yield Finding(f"{pointer}/headers/{index}/name", NO_EFFECT, message, "say it in one expression")
+
+
 def _check_rule(rule: Conf, pointer: str) -> Iterator[Finding]:
     """A redirected request goes nowhere, so that nothing else becomes of it (kuma-policies §8, defect 4)."""
-    kinds = [one["type"] for one in (rule.get("default") or {}).get("filters") or ()]
+    conf = rule.get("default") or {}
+    kinds = [one["type"] for one in conf.get("filters") or ()]
+    for name in ("timeout", "retry"):
+        if name in conf and "RequestRedirect" in kinds:
+            message = f"{name} is for nothing: a redirected request goes nowhere"
+            yield Finding(f"{pointer}/default/{name}", EXCLUSIVE_FIELDS, message, "take it out", on_key=True)
+    if conf.get("backendRefs") and "RequestRedirect" in kinds:
+        message = "backendRefs get no request: all of them are redirected"
+        yield Finding(f"{pointer}/default/backendRefs", NO_EFFECT, message, "take them out", on_key=True)
     for index, kind in enumerate(kinds):
         at = f"{pointer}/default/filters/{index}/type"
         if kind in {"URLRewrite", "RequestMirror"} and "RequestRedirect" in kinds[index:]:
             message = f"{kind} before RequestRedirect never runs: a redirected request goes nowhere"
-            yield Finding(at, EXCLUSIVE_FIELDS, message, "take one of them out")
+            yield Finding(at, NO_EFFECT, message, "take one of them out")
         if kind in {"RequestRedirect", "URLRewrite"} and kind in kinds[:index]:
             yield Finding(at, EXCLUSIVE_FIELDS, f"{kind} stands twice in one rule", "keep one of them")
 
@@ -191,8 +221,10 @@ POLICY: Final = Policy(
         type="MeshHTTPRoute",
         conf=Route,
         targets=TargetMatrix(
-            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"}),
-            to=frozenset({"MeshService"}),
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane", "MeshGateway"}),
+            to=frozenset({"MeshService", "MeshExternalService", "MeshMultiZoneService"}),
+            to_under={"MeshGateway": frozenset({"Mesh"})},
+            system_only=frozenset({"MeshGateway"}),
         ),
         shape_routes=shape_routes,
         check=check,

@@ -14,10 +14,10 @@ from msgspec import field
 
 from compiler.envoy.common import set_duration, struct
 from compiler.envoy.packing import pack
-from compiler.envoy.policy import Hooks, Policy
+from compiler.envoy.policy import Hooks, Policy, Site
 from compiler.envoy.routes import header_matcher
+from compiler.mesh.http_route import HeaderMatch
 from compiler.mesh.policy import PolicyKind
-from compiler.mesh.proxy import HeaderMatch
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration
@@ -29,6 +29,8 @@ _LARGEST: Final = 2**31 - 1
 """What the field for a number of attempts holds; so many are never made."""
 _HTTP_DEFAULT: Final = "gateway-error,connect-failure,refused-stream"
 _GRPC_DEFAULT: Final = "cancelled,connect-failure,gateway-error,refused-stream,reset,resource-exhausted,unavailable"
+_BY_HEADERS: Final = "retriable-headers"
+"""Without this word Envoy does not look at the headers of an answer."""
 _HTTP_TOKENS: Final = {
     "5xx": "5xx",
     "gatewayerror": "gateway-error",
@@ -112,14 +114,14 @@ class Retry(Spec, frozen=True):
     grpc: GrpcRetry | None = None
 
 
-def set_connect_attempts(conf: Retry, proxy: TcpProxy) -> None:
+def set_connect_attempts(conf: Retry, proxy: TcpProxy, _: Site) -> None:
     if conf.tcp is not None and conf.tcp.max_connect_attempt is not None:
         proxy.max_connect_attempts.value = conf.tcp.max_connect_attempt
 
 
-def set_retries(conf: Retry, route: RouteAction, protocol: str) -> None:
+def set_retries(conf: Retry, route: RouteAction, site: Site) -> None:
     """HTTP/2 counts as HTTP, which Kuma leaves out (kuma-policies §8, defect 5)."""
-    if protocol == "grpc":
+    if site.protocol == "grpc":
         if conf.grpc is not None:
             _set_attempts(conf.grpc, route.retry_policy)
             route.retry_policy.retry_on = _join(_GRPC_TOKENS, conf.grpc.retry_on) or _GRPC_DEFAULT
@@ -147,6 +149,8 @@ def _set_http(conf: HttpRetry, policy: RetryPolicy) -> None:
     policy.retriable_status_codes.extend(statuses)
     tokens = [_join(_HTTP_TOKENS, conf.retry_on), "retriable-status-codes" if statuses else ""]
     policy.retry_on = ",".join(token for token in tokens if token) or _HTTP_DEFAULT
+    if conf.retriable_response_headers:
+        policy.retry_on += f",{_BY_HEADERS}"
     for method in _methods(conf.retry_on):
         policy.retriable_request_headers.add(name=":method").string_match.exact = method
     policy.retriable_headers.extend(_matchers(conf.retriable_response_headers))
@@ -190,10 +194,12 @@ POLICY: Final = Policy(
         type="MeshRetry",
         conf=Retry,
         targets=TargetMatrix(
-            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "Dataplane"}),
-            to=frozenset({"Mesh", "MeshService", "MeshHTTPRoute"}),
-            to_under={"MeshHTTPRoute": frozenset({"Mesh"})},
-            system_only=frozenset({"MeshHTTPRoute"}),
+            top=frozenset(
+                {"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "MeshGateway", "Dataplane"}
+            ),
+            to=frozenset({"Mesh", "MeshService", "MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute"}),
+            to_under=dict.fromkeys(("MeshHTTPRoute", "MeshGateway"), frozenset({"Mesh", "MeshExternalService"})),
+            system_only=frozenset({"MeshHTTPRoute", "MeshGateway"}),
         ),
         outbound=True,
         routes=True,

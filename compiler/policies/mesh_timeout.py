@@ -12,7 +12,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from compiler.envoy.common import set_duration
-from compiler.envoy.policy import Hooks, Policy
+from compiler.envoy.policy import Direction, Hooks, Policy, Site
 from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.resources.findings import NO_EFFECT, Finding
 from compiler.resources.model import Policy as PolicySpec
@@ -28,47 +28,67 @@ class HttpTimeout(Spec, frozen=True):
     """0s switches a timeout off."""
 
     request_timeout: Duration = Duration(15 * SECOND)
-    stream_idle_timeout: Duration = Duration(1800 * SECOND)
+    stream_idle_timeout: Duration | None = None
     max_stream_duration: Duration = _OFF
     max_connection_duration: Duration = _OFF
-    request_headers_timeout: Duration = _OFF
+    request_headers_timeout: Duration | None = None
 
 
 class Timeout(Spec, frozen=True):
-    """What a policy leaves unset is Kuma's default (kuma-core §3), not Envoy's."""
+    """What a policy leaves unset is Kuma's default (kuma-core §3), not Envoy's; that of None is another at gateways."""
 
     connection_timeout: Duration = Duration(5 * SECOND)
-    idle_timeout: Duration = Duration(3600 * SECOND)
+    idle_timeout: Duration | None = None
     http: HttpTimeout = HttpTimeout()
 
 
-def set_connect_timeout(conf: Timeout, cluster: Cluster) -> None:
+_IDLE: Final = Duration(3600 * SECOND)
+_STREAM_IDLE: Final = Duration(1800 * SECOND)
+_DEFAULTS: Final = Timeout(
+    idle_timeout=_IDLE, http=HttpTimeout(stream_idle_timeout=_STREAM_IDLE, request_headers_timeout=_OFF)
+)
+
+
+def set_connect_timeout(conf: Timeout, cluster: Cluster, _: Site) -> None:
     """The only timeout of a cluster that does not depend on its protocol."""
     set_duration(cluster.connect_timeout, conf.connection_timeout)
 
 
-def set_connection_timeouts(conf: Timeout, options: HttpProtocolOptions) -> None:
+def set_connection_timeouts(conf: Timeout, options: HttpProtocolOptions, _: Site) -> None:
     """For gRPC too, which Kuma leaves out (kuma-policies §8, defect 9)."""
     common = options.common_http_protocol_options
-    set_duration(common.idle_timeout, conf.idle_timeout)
+    set_duration(common.idle_timeout, _idle(conf))
     set_duration(common.max_stream_duration, conf.http.max_stream_duration)
     set_duration(common.max_connection_duration, conf.http.max_connection_duration)
 
 
-def set_request_timeout(conf: Timeout, route: RouteAction, _protocol: str) -> None:
+def set_request_timeout(conf: Timeout, route: RouteAction, _: Site) -> None:
     """Of the route that was taken, so that a change bites on open connections."""
     set_duration(route.timeout, conf.http.request_timeout)
-    set_duration(route.idle_timeout, conf.http.stream_idle_timeout)
+    stream_idle = conf.http.stream_idle_timeout
+    set_duration(route.idle_timeout, stream_idle if stream_idle is not None else _STREAM_IDLE)
 
 
-def set_header_timeout(conf: Timeout, connections: HttpConnectionManager) -> None:
-    """Idle connections are the cluster's to end: one that the application still uses must not be closed before it."""
-    set_duration(connections.common_http_protocol_options.idle_timeout, _OFF)
-    set_duration(connections.request_headers_timeout, conf.http.request_headers_timeout)
+def set_header_timeout(conf: Timeout, connections: HttpConnectionManager, site: Site) -> None:
+    """Idle connections are the cluster's to end: one that the application still uses must not be closed before it.
+
+    A gateway ends those of strangers, as it is told of what comes in, and is impatient of what it is not told of.
+    """
+    if not site.gateway:
+        set_duration(connections.common_http_protocol_options.idle_timeout, _OFF)
+        set_duration(connections.request_headers_timeout, conf.http.request_headers_timeout or _OFF)
+    elif site.direction is Direction.INBOUND:
+        set_duration(connections.common_http_protocol_options.idle_timeout, conf.idle_timeout)
+        set_duration(connections.stream_idle_timeout, conf.http.stream_idle_timeout)
+        set_duration(connections.request_headers_timeout, conf.http.request_headers_timeout)
 
 
-def set_tcp_idle_timeout(conf: Timeout, proxy: TcpProxy) -> None:
-    set_duration(proxy.idle_timeout, conf.idle_timeout)
+def set_tcp_idle_timeout(conf: Timeout, proxy: TcpProxy, _: Site) -> None:
+    set_duration(proxy.idle_timeout, _idle(conf))
+
+
+def _idle(conf: Timeout) -> Duration:
+    return conf.idle_timeout if conf.idle_timeout is not None else _IDLE
 
 
 def check(policy: PolicySpec) -> Iterator[Finding]:
@@ -85,15 +105,19 @@ POLICY: Final = Policy(
         type="MeshTimeout",
         conf=Timeout,
         targets=TargetMatrix(
-            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "Dataplane"}),
-            to=frozenset({"Mesh", "MeshService", "MeshHTTPRoute"}),
-            to_under={"MeshHTTPRoute": frozenset({"Mesh"})},
-            system_only=frozenset({"MeshHTTPRoute"}),
+            top=frozenset(
+                {"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshHTTPRoute", "MeshGateway", "Dataplane"}
+            ),
+            to=frozenset({"Mesh", "MeshService", "MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute"}),
+            to_under=dict.fromkeys(("MeshHTTPRoute", "MeshGateway"), frozenset({"Mesh", "MeshExternalService"})),
+            system_only=frozenset({"MeshHTTPRoute", "MeshGateway"}),
             from_=frozenset({"Mesh"}),
             rules=True,
         ),
         inbounds=Inbounds.BY_SOURCE,
         outbound=True,
+        always=True,
+        defaults=_DEFAULTS,
         routes=True,
         check=check,
     ),

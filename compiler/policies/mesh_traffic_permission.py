@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from msgspec import field
 
-from compiler.diagnostics import Code, Severity
 from compiler.envoy.policy import Policy
 from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.resources.findings import BAD_VALUE, Finding
@@ -17,15 +16,9 @@ from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 
-WIDE_PREFIX: Final = Code(
-    "wide-prefix",
-    Severity.WARNING,
-    "a prefix that also matches names that only begin alike",
-    "A prefix is compared letter by letter: `spiffe://shop/web` matches `spiffe://shop/website` as well. "
-    "With a slash at its end it matches only what is below it.",
-)
 _LISTS: Final = ("deny", "allow", "allowWithShadowDeny")
 _SOURCES: Final = frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"})
+_EXTERNAL: Final = "sni.extsvc."
 
 
 class Permission(Spec, frozen=True):
@@ -47,13 +40,11 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
 
 def _check_match(match: dict[str, Any], pointer: str) -> Iterator[Finding]:
     """An SNI tells services apart at a zone's egress; a sidecar has one service behind each port."""
-    if "sni" in match:
-        hint = "name callers by spiffeID"
+    if "sni" in match and not str(match["sni"].get("value", "")).startswith(_EXTERNAL):
+        hint = (
+            f"name callers by spiffeID, or a MeshExternalService that is called through a zone egress by {_EXTERNAL}…"
+        )
         yield Finding(f"{pointer}/sni", BAD_VALUE, "a sidecar's callers cannot be told apart by SNI", hint)
-    spiffe = match.get("spiffeID") or {}
-    if spiffe.get("type") == "Prefix" and not str(spiffe.get("value", "")).endswith("/"):
-        message = f"the prefix {spiffe.get('value')} also matches names that only begin alike"
-        yield Finding(f"{pointer}/spiffeID/value", WIDE_PREFIX, message, "end it with a slash")
 
 
 POLICY: Final = Policy(

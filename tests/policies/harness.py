@@ -52,6 +52,7 @@ _COMPILER = Compiler(SCHEMAS)
 
 _SERVICE = re.compile(r"\bkri_msvc_default_[^_]*_[^_]*_([a-z0-9.-]+)_((?:[a-z0-9][a-z0-9-]*)?)")
 _INBOUND = re.compile(r"\bself_inbound_dp_")
+_ACRONYMS = frozenset({"http", "opa", "tcp", "tls"})
 _HTTP_OPTIONS = re.compile(r"\benvoy\.extensions\.upstreams\.http\.v3\.HttpProtocolOptions(?=\":)")
 
 
@@ -98,7 +99,7 @@ def _read(path: Path, title: str, body: Mapping[str, Any]) -> Case:
 
 
 def _words(stem: str) -> Iterator[str]:
-    return (word.upper() if word == "http" else word.capitalize() for word in stem.split("_"))
+    return (word.upper() if word in _ACRONYMS else word.capitalize() for word in stem.split("_"))
 
 
 @cache
@@ -220,6 +221,8 @@ def _render_operation(operation: Operation) -> str:
     if len(line) <= 120:
         return line
     head = f"  - op: {operation['op']}\n    path: {_dump(operation['path'], flow=None)}\n"
+    if "value" not in operation:
+        return head
     value = _dump(operation["value"], flow=None)
     if "\n" not in value and (value[0] in "{[" or not isinstance(operation["value"], dict | list)):
         return f"{head}    value: {value}\n"

@@ -1,0 +1,92 @@
+"""What a MeshMetric says (kuma-policies §2.8)."""
+
+from typing import Final
+
+from compiler.mesh.collectors import Collector, OpenTelemetry
+from compiler.resources.model import Spec
+from compiler.resources.specs.mesh import Prometheus as Declared
+from compiler.resources.values import Duration
+
+_MINUTE: Final = Duration(60 * 10**9)
+DISABLED: Final = "Disabled"
+PROVIDED: Final = "ProvidedTLS"
+
+
+class Profile(Spec, frozen=True):
+    """`name`: All, Basic or None."""
+
+    name: str
+
+
+class Selector(Spec, frozen=True):
+    """`type`: Prefix, Regex, Exact or Contains."""
+
+    type: str
+    match: str
+
+
+class Profiles(Spec, frozen=True):
+    append_profiles: tuple[Profile, ...] = ()
+    exclude: tuple[Selector, ...] = ()
+    include: tuple[Selector, ...] = ()
+
+
+class Sidecar(Spec, frozen=True):
+    include_unused: bool = False
+    profiles: Profiles = Profiles()
+
+
+class Application(Spec, frozen=True):
+    """At the proxy's own address where none is written."""
+
+    port: int
+    name: str = ""
+    path: str = "/metrics"
+    address: str = ""
+
+
+class Tls(Spec, frozen=True):
+    """`mode`: Disabled or ProvidedTLS."""
+
+    mode: str = DISABLED
+
+
+class Prometheus(Spec, frozen=True):
+    client_id: str = ""
+    port: int = 5670
+    path: str = "/metrics"
+    tls: Tls = Tls()
+
+    @property
+    def name(self) -> str:
+        return self.client_id or "default-backend"
+
+    @property
+    def served(self) -> bool:
+        """Nothing is served in plaintext because its way of encryption is not known here."""
+        return self.tls.mode in {DISABLED, PROVIDED}
+
+
+class Pushed(OpenTelemetry, frozen=True):
+    refresh_interval: Duration = _MINUTE
+
+
+class Backend(Spec, frozen=True):
+    """`type`: Prometheus or OpenTelemetry, whose block is the one that is there."""
+
+    type: str
+    prometheus: Prometheus | None = None
+    open_telemetry: Pushed | None = None
+
+    @property
+    def collector(self) -> Collector | None:
+        return self.open_telemetry.collector if self.open_telemetry is not None else None
+
+
+class Metric(Spec, frozen=True):
+    """Without backends nothing is collected; `declared` is what the Mesh says where no policy was written."""
+
+    sidecar: Sidecar = Sidecar()
+    applications: tuple[Application, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    declared: Declared | None = None
