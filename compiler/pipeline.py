@@ -6,21 +6,25 @@ nothing is the same code with an empty memo.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from compiler.diagnostics import Checked, Diagnostic, Severity, set_severities, sort_diagnostics
 from compiler.envoy.policy import HOOKS
 from compiler.forks import map_shares, usable_cores
-from compiler.memo import Memo
-from compiler.mesh.checks import DANGLING_REF, FINDINGS, SELECTS_NOTHING, check_resource
-from compiler.mesh.graph import is_proxy, load
+from compiler.memo import Memo, Table
+from compiler.mesh.checks.between import FINDINGS, check_resource
+from compiler.mesh.checks.identities import ABSENT
+from compiler.mesh.checks.policies import SELECTS_NOTHING
+from compiler.mesh.checks.references import DANGLING_REF
+from compiler.mesh.graph import as_dataplane, is_proxy, load
+from compiler.mesh.kinds import KINDS
+from compiler.mesh.order import Origin
 from compiler.mesh.reachability import index_callers
-from compiler.mesh.selection import KINDS
 from compiler.policies import POLICIES
 from compiler.resources.initial import Everything
-from compiler.resources.model import ResourceKey
+from compiler.resources.model import Resource, ResourceKey
 from compiler.resources.reading import Reading
 from compiler.resources.resource_set import ResourceSet
 from compiler.resources.schema import Schemas
@@ -28,8 +32,8 @@ from compiler.resources.settings import Settings, read_settings
 from compiler.snapshot.ahead import compute_ahead
 from compiler.snapshot.digest import GenerationTree, running_toolchain
 from compiler.snapshot.nodes import Nodes
-from compiler.snapshot.snapshot import Generation, Snapshot
-from compiler.snapshot.take import SNAPSHOT, Taken, report
+from compiler.snapshot.snapshot import NO_ZONE, Generation, NodeId, Snapshot
+from compiler.snapshot.take import SNAPSHOT, Taken, report, report_unmatched
 from compiler.source.tree import SourceTree
 
 _REFERRED_BY_NOTHING: Final = frozenset(policy.kind.type for policy in POLICIES) - {"MeshHTTPRoute"}
@@ -58,12 +62,15 @@ class Compiler:
     memo: Memo = field(default_factory=Memo)
     toolchain: Mapping[str, str] = field(default_factory=running_toolchain)
     processes: int = field(default_factory=usable_cores)
+    zone: str | None = None
+    """The one zone whose proxies get a snapshot; what is wrong between documents is told of all."""
     _reading: Reading = field(init=False)
     _loaded: Everything = field(default_factory=Everything)
     _found: dict[ResourceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
     _awaited: set[ResourceKey] = field(default_factory=set)
     _taken: dict[ResourceKey, Taken] = field(default_factory=dict)
     _wrong: dict[ResourceKey, Taken] = field(default_factory=dict)
+    _changes: dict[tuple[Origin, bool], int] = field(default_factory=dict)
     _snapshots: dict[str, Snapshot] = field(default_factory=dict)
     _unkept: dict[ResourceKey, Snapshot | None] = field(default_factory=dict)
     _files: GenerationTree = field(default_factory=GenerationTree)
@@ -85,6 +92,7 @@ class Compiler:
             found = sort_diagnostics((*read.diagnostics, *between))
             return Checked(Compiled(None, resources, settings, {}, self.memo), found)
         graph = Checked(None, set_severities(self.graph(resources, self._reading.changed), settings.severity))
+        self.index()
         self._awaited.update(self._reading.changed)
         self._reading.changed.clear()
         taken = () if graph.failed else set_severities(self.snapshots(resources), settings.severity)
@@ -96,6 +104,23 @@ class Compiler:
             return checked
         generation = self.generation(tree)
         return Checked(Compiled(generation, resources, settings, counters, self.memo, self._files), diagnostics)
+
+    def remembered(self) -> Mapping[str, Any]:
+        """All that it knows of the tree that it compiled last, for `recall` in another process."""
+        own = {name: getattr(self, name) for name in _REMEMBERED}
+        return {**own, "pages": self._reading.pages, "memo": self.memo.image()}
+
+    def recall(self, remembered: Mapping[str, Any], tree: SourceTree, tables: Mapping[str, Table]) -> None:
+        """Go on as if it had compiled the tree of which this is remembered; `tables` are all there are, by name."""
+        settings = read_settings(tree, self.schemas, self.toolchain).value
+        self.memo = Memo.from_image(remembered["memo"], tables)
+        self._reading.resume(remembered["pages"], tree, settings)
+        for name in _REMEMBERED:
+            setattr(self, name, remembered[name])
+
+    def find_proxy(self, node: str) -> ResourceKey | None:
+        """What a proxy's snapshot is made from, by the name that it has on the wire."""
+        return self._nodes.find(node)
 
     @property
     def computed(self) -> Mapping[str, int]:
@@ -119,7 +144,7 @@ class Compiler:
         found = Compiler(self.schemas).graph(resources, resources.resources)
         broken = {one.subject.type if one.subject else "" for one in read.diagnostics if one.level is Severity.ERROR}
         if not broken <= _REFERRED_BY_NOTHING:
-            found = tuple(one for one in found if one.code not in (DANGLING_REF, SELECTS_NOTHING))
+            found = tuple(one for one in found if one.code not in (DANGLING_REF, SELECTS_NOTHING, *ABSENT))
         return set_severities(found, settings.severity)
 
     def graph(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> tuple[Diagnostic, ...]:
@@ -127,16 +152,27 @@ class Compiler:
 
         `changed` are those that may mean something else, or stand somewhere else, since the last time.
         """
-        self.memo.write(KINDS, None, tuple(policy.kind for policy in POLICIES))
-        self.memo.write(HOOKS, None, {policy.kind.type: policy for policy in POLICIES})
         touched = tuple(changed)
-        changes = self._loaded.update(resources.resources, touched)
-        load(self.memo, changes)
-        self.memo.forget(FINDINGS, [old.key for old, new in changes if old is not None and new is None])
-        index_callers(self.memo, self._loaded.meshes)
+        self._load(resources, touched)
         self._find_between(resources, touched)
         found = (one for key in sorted(self._found) for one in self._found[key])
         return tuple({(one.position, one.code, one.message): one for one in found}.values())
+
+    def tabulate(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> None:
+        """The tables alone, and who may call whom, for whoever asks of a proxy and not what is wrong."""
+        self._load(resources, changed)
+        self.index()
+
+    def index(self) -> None:
+        """Who may call whom: proxies lean on it, what is wrong between resources does not."""
+        index_callers(self.memo, self._loaded.meshes)
+
+    def _load(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> None:
+        self.memo.write(KINDS, None, tuple(policy.kind for policy in POLICIES))
+        self.memo.write(HOOKS, None, {policy.kind.type: policy for policy in POLICIES})
+        changes = self._loaded.update(resources.resources, tuple(changed))
+        load(self.memo, changes)
+        self.memo.forget(FINDINGS, [old.key for old, new in changes if old is not None and new is None])
 
     def _find_between(self, resources: ResourceSet, changed: Iterable[ResourceKey]) -> None:
         """Positions belong to the file, so what only moved is told anew."""
@@ -150,7 +186,7 @@ class Compiler:
 
     def snapshots(self, resources: ResourceSet) -> tuple[Diagnostic, ...]:
         """A snapshot of each proxy whose slice of the mesh changed; what Envoy would refuse in any of them."""
-        proxies = {key for key in self._awaited if (one := resources.resources.get(key)) is not None and is_proxy(one)}
+        proxies = {key for key in self._awaited if self._is_wanted(resources.resources.get(key))}
         for key in (self._awaited - proxies) & self._taken.keys():
             self._replace(key, None)
         wanted = sorted({key for key in proxies if key not in self._taken} | self.memo.stale(SNAPSHOT))
@@ -161,19 +197,29 @@ class Compiler:
                 self._replace(key, taken)
         self._awaited.clear()
         self.memo.sweep()
-        return tuple(found for key in sorted(self._wrong) for found in report(self._wrong[key], resources))
+        wrong = (found for key in sorted(self._wrong) for found in report(self._wrong[key], resources))
+        return (*wrong, *report_unmatched(self._changes, resources))
+
+    def _is_wanted(self, resource: Resource | None) -> bool:
+        if resource is None or not is_proxy(resource):
+            return False
+        return self.zone is None or (as_dataplane(resource).zone or NO_ZONE) == self.zone
 
     def generation(self, tree: SourceTree) -> Generation:
         """All snapshots, and the digest of the tree of files that they are."""
-        gone = [before.node for key, before in self._unkept.items() if before is not None]
         changed = [self._taken[key].snapshot for key in self._unkept if key in self._taken]
-        kept = {snapshot.node for snapshot in changed}
-        self._files = self._files.with_changes(changed, [node for node in gone if node not in kept])
+        gone = {one.node for key, one in self._unkept.items() if one is not None and self._has_left(key, one.node)}
+        if gone:
+            gone -= {snapshot.node for snapshot in changed}
+        self._files = self._files.with_changes(changed, gone)
         for node in gone:
             self._snapshots.pop(str(node), None)
         self._snapshots |= {str(snapshot.node): snapshot for snapshot in changed}
         self._unkept.clear()
         return Generation(tree.commit, tree.tree, self._files.digest, dict(self._snapshots))
+
+    def _has_left(self, key: ResourceKey, node: NodeId) -> bool:
+        return key not in self._taken or self._taken[key].snapshot.node != node
 
     def _replace(self, key: ResourceKey, taken: Taken | None) -> None:
         """What the tree of files holds is remembered until a generation is made: a bad commit makes none."""
@@ -185,9 +231,21 @@ class Compiler:
             self._taken[key] = taken
             if taken.problems:
                 self._wrong[key] = taken
+        self._count_changes(before, taken)
         old, new = (one.snapshot if one is not None else None for one in (before, taken))
         self._nodes.move(key, old.node if old else None, new.node if new else None)
         self._unkept.setdefault(key, old)
+
+    def _count_changes(self, before: Taken | None, after: Taken | None) -> None:
+        """At how many proxies each patch found something, and at how many nothing."""
+        for taken, step in ((before, -1), (after, 1)):
+            for change in taken.changes if taken is not None else ():
+                self._changes[change] = self._changes.get(change, 0) + step
+                if not self._changes[change]:
+                    del self._changes[change]
+
+
+_REMEMBERED: Final = tuple(one.name for one in fields(Compiler) if one.name.startswith("_") and one.init)
 
 
 def compile_tree(tree: SourceTree, schemas: Schemas | None = None) -> Checked[Compiled]:

@@ -46,6 +46,17 @@ def test_a_mistake_in_a_policy_does_not_hide_what_is_wrong_between_the_others() 
     assert checked.value.generation is None
 
 
+def test_what_is_wrong_between_documents_is_told_without_a_look_at_who_may_call_whom() -> None:
+    compiler = Compiler(SCHEMAS)
+    mesh = MESH[:-1] + ", routing: {autoReachable: true}, mtls: {enabledBackend: ca, backends: [%s]}}"
+    tree = tree_of({"mesh.yaml": mesh % "{name: ca, type: builtin}", "backend.yaml": BACKEND, "retry.yaml": TO_NOBODY})
+    resources, _ = compiler.read(tree).value
+    assert [one.code.word for one in compiler.graph(resources, resources.resources)] == ["dangling-ref"]
+    assert "callers" not in compiler.memo.computed
+    compiler.index()
+    assert compiler.memo.computed["callers"] == 1
+
+
 def test_a_reference_is_not_called_dangling_while_what_it_is_to_may_be_unreadable() -> None:
     assert codes(check(MESH, BACKEND.replace("inbound", "inbund"), TO_NOBODY)) == ["unknown-field"]
     assert codes(check(MESH, BACKEND, TO_NOBODY, "a: [1,")) == ["yaml-syntax"]

@@ -1,18 +1,19 @@
 """Clusters: where a proxy connects to, one for each destination and one for each port of its own workload."""
 
-from collections.abc import Mapping
+from itertools import groupby
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from compiler.envoy.common import ads, socket_address
 from compiler.envoy.names import HTTP_OPTIONS
+from compiler.envoy.outside import is_ip
 from compiler.envoy.packing import pack
-from compiler.envoy.policy import Policy
-from compiler.envoy.secrets import upstream_socket
-from compiler.mesh.proxy import Confs, Inbound, Upstream
-
-Policies = Mapping[str, Policy]
+from compiler.envoy.policy import Direction, Policies, Site, each_hook
+from compiler.envoy.secrets import outside_socket, upstream_socket
+from compiler.mesh.calls import Inbound, Upstream
+from compiler.mesh.destination import Outside
+from compiler.mesh.value import Confs
 
 HTTP = frozenset({"http", "http2", "grpc"})
 """Protocols that Envoy handles request by request (kuma-core §1.5)."""
@@ -24,13 +25,34 @@ _LOOP_BREAKER = {4: "127.0.0.6", 6: "::6"}
 def outbound_cluster(upstream: Upstream, policies: Policies) -> Cluster:
     """Endpoints come by EDS; proxies speak HTTP/2 to each other whatever their applications speak (kuma-core §5.6)."""
     destination = upstream.destination
+    if destination.outside is not None:
+        return _outside_cluster(upstream, destination.outside, policies)
     cluster = Cluster(name=destination.name, type=Cluster.DiscoveryType.EDS)
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     if destination.secured:
-        cluster.transport_socket.CopyFrom(upstream_socket(destination))
+        cluster.transport_socket.CopyFrom(upstream_socket(destination, upstream.tls))
     options = HttpProtocolOptions()
     options.explicit_http_config.http2_protocol_options.SetInParent()
-    return _decorate(cluster, options if destination.protocol in HTTP else None, upstream.confs, policies)
+    site = Site(Direction.OUTBOUND, destination.name, destination.protocol, destination.service.name)
+    return decorate_cluster(cluster, options if destination.protocol in HTTP else None, upstream.confs, policies, site)
+
+
+def _outside_cluster(upstream: Upstream, outside: Outside, policies: Policies) -> Cluster:
+    """What is outside of the mesh is spoken to as it speaks itself; names are looked up by the proxy."""
+    destination = upstream.destination
+    named = any(not is_ip(endpoint.address) for endpoint in outside.endpoints)
+    kind = Cluster.DiscoveryType.STRICT_DNS if named else Cluster.DiscoveryType.STATIC
+    cluster = Cluster(name=destination.name, type=kind)
+    cluster.load_assignment.cluster_name = destination.name
+    for priority, members in groupby(outside.endpoints, lambda endpoint: endpoint.priority):
+        locality = cluster.load_assignment.endpoints.add(priority=priority)
+        for member in members:
+            endpoint = locality.lb_endpoints.add().endpoint
+            endpoint.address.CopyFrom(socket_address(member.address, member.port))
+    if outside.tls is not None:
+        cluster.transport_socket.CopyFrom(outside_socket(destination.mesh, outside.tls))
+    site = Site(Direction.OUTBOUND, destination.name, destination.protocol, destination.service.name)
+    return decorate_cluster(cluster, _workload_options(destination.protocol), upstream.confs, policies, site)
 
 
 def inbound_cluster(inbound: Inbound, policies: Policies) -> Cluster:
@@ -42,7 +64,8 @@ def inbound_cluster(inbound: Inbound, policies: Policies) -> Cluster:
     if inbound.transparent and inbound.workload_version:
         cluster.upstream_bind_config.source_address.address = _LOOP_BREAKER[inbound.workload_version]
         cluster.upstream_bind_config.source_address.port_value = 0
-    return _decorate(cluster, _workload_options(inbound.protocol), inbound.confs, policies)
+    site = Site(Direction.INBOUND, inbound.name, inbound.protocol, owner=inbound.owner)
+    return decorate_cluster(cluster, _workload_options(inbound.protocol), inbound.confs, policies, site)
 
 
 def passthrough_cluster(name: str, *, loop_breaker: str = "") -> Cluster:
@@ -77,13 +100,14 @@ def _workload_options(protocol: str) -> HttpProtocolOptions | None:
     return options
 
 
-def _decorate(cluster: Cluster, options: HttpProtocolOptions | None, confs: Confs, policies: Policies) -> Cluster:
-    for applied in confs:
-        hooks = policies[applied.policy].hooks
-        if hooks.cluster:
-            hooks.cluster(applied.conf, cluster)
-        if hooks.http_options and options is not None:
-            hooks.http_options(applied.conf, options)
+def decorate_cluster(
+    cluster: Cluster, options: HttpProtocolOptions | None, confs: Confs, policies: Policies, site: Site
+) -> Cluster:
+    """With what policies say of it."""
+    for hook, conf, here in each_hook("cluster", confs, policies, site):
+        hook(conf, cluster, here)
     if options is not None:
+        for hook, conf, here in each_hook("http_options", confs, policies, site):
+            hook(conf, options, here)
         cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
     return cluster

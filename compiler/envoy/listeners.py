@@ -1,6 +1,6 @@
 """Listeners: kept still, since a change of one drains connections; what policies change often is elsewhere (D15)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
@@ -16,14 +16,16 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import ads, socket_address
-from compiler.envoy.http_filters import http_filters, network_permission
+from compiler.envoy.http_filters import http_filters, names_paths, network_permission
 from compiler.envoy.names import HTTP_FILTER, NETWORK_RBAC_FILTER, TCP_FILTER, tcp_name
 from compiler.envoy.packing import pack
-from compiler.envoy.policy import Policy
+from compiler.envoy.policy import Direction, Policies, Site, Stage, StagedFilter, each_hook
+from compiler.envoy.routes import routed_confs
 from compiler.envoy.secrets import ALPN, downstream_socket
-from compiler.mesh.proxy import Confs, Inbound, Outbound
+from compiler.mesh.calls import Inbound, Outbound
+from compiler.mesh.value import Confs
 
-Policies = Mapping[str, Policy]
+Weights = Sequence[tuple[str, int]]
 
 _INTERNAL: Final = (("10.0.0.0", 8), ("192.168.0.0", 16), ("172.16.0.0", 12), ("127.0.0.1", 32))
 _INTERNAL_V6: Final = (("fc00::", 7), ("fd00::", 8), ("::1", 128))
@@ -59,11 +61,20 @@ def outbound_listener(outbound: Outbound, policies: Policies) -> Listener:
     return listener
 
 
-def tcp_extension(name: str, cluster: str, confs: Confs, policies: Policies) -> TypedExtensionConfig:
-    """What stands in the slot of a listener that takes TCP calls."""
-    proxy = TcpProxy(stat_prefix=name, cluster=cluster)
-    _decorate_tcp(proxy, confs, policies)
-    return TypedExtensionConfig(name=tcp_name(name), typed_config=pack(proxy))
+def tcp_extension(targets: Weights, confs: Confs, policies: Policies, site: Site) -> TypedExtensionConfig:
+    """What stands in the slot of a listener that takes TCP calls: connections go to clusters by weight."""
+    proxy = tcp_proxy(site.name, targets)
+    decorate_tcp(proxy, confs, policies, site)
+    return TypedExtensionConfig(name=tcp_name(site.name), typed_config=pack(proxy))
+
+
+def tcp_proxy(stat_prefix: str, targets: Weights) -> TcpProxy:
+    proxy = TcpProxy(stat_prefix=stat_prefix)
+    if len(targets) == 1:
+        proxy.cluster = targets[0][0]
+    for name, weight in targets if len(targets) > 1 else ():
+        proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    return proxy
 
 
 def tcp_slot(name: str) -> Filter:
@@ -89,24 +100,41 @@ def passthrough_listener(name: str, address: str, port: int, direction: TrafficD
     return listener
 
 
+def connections_filter(confs: Confs, policies: Policies, site: Site) -> Filter:
+    """For requests that go to the outside of the mesh, by routes of the site's name."""
+    connections = _connections(site.name)
+    connections.normalize_path.value = True
+    connections.http_filters.extend(http_filters((), policies, site, None))
+    return _decorate_http(connections, confs, policies, site)
+
+
+def tcp_proxy_filter(cluster: str, confs: Confs, policies: Policies, site: Site) -> Filter:
+    """For connections that go to the outside of the mesh."""
+    proxy = TcpProxy(stat_prefix=site.name, cluster=cluster)
+    decorate_tcp(proxy, confs, policies, site)
+    return Filter(name=TCP_FILTER, typed_config=pack(proxy))
+
+
 def _inbound_chains(inbound: Inbound, policies: Policies) -> Iterator[FilterChain]:
     if inbound.tls is None:
-        yield _chain(inbound, policies, FilterChainMatch(), None)
+        yield inbound_chain(inbound, policies, FilterChainMatch(), None)
         return
-    socket = downstream_socket(inbound.tls.mesh)
+    socket = downstream_socket(inbound.tls)
     if not inbound.tls.permissive:
-        yield _chain(inbound, policies, FilterChainMatch(), socket)
+        yield inbound_chain(inbound, policies, FilterChainMatch(), socket)
         return
-    yield _chain(inbound, policies, FilterChainMatch(transport_protocol="raw_buffer"), None)
+    yield inbound_chain(inbound, policies, FilterChainMatch(transport_protocol="raw_buffer"), None)
     yield FilterChain(
         name="application-tls",
         filter_chain_match=FilterChainMatch(transport_protocol="tls"),
         filters=[_inbound_tcp(inbound, policies)],
     )
-    yield _chain(inbound, policies, FilterChainMatch(transport_protocol="tls", application_protocols=[ALPN]), socket)
+    yield inbound_chain(
+        inbound, policies, FilterChainMatch(transport_protocol="tls", application_protocols=[ALPN]), socket
+    )
 
 
-def _chain(
+def inbound_chain(
     inbound: Inbound, policies: Policies, match: FilterChainMatch, socket: TransportSocket | None
 ) -> FilterChain:
     """Permissions hold where callers are authenticated; a plaintext chain knows no callers (kuma-policies §2.16)."""
@@ -116,13 +144,27 @@ def _chain(
     if inbound.protocol in HTTP:
         chain.filters.append(_inbound_http(inbound, policies, authenticated=socket is not None))
     else:
-        if socket is not None:
-            permission = network_permission(inbound.name, inbound.permission)
-            chain.filters.add(name=NETWORK_RBAC_FILTER, typed_config=pack(permission))
+        chain.filters.extend(_network_filters(inbound, policies, authenticated=socket is not None))
         chain.filters.append(_inbound_tcp(inbound, policies))
     if socket is not None:
         chain.transport_socket.CopyFrom(socket)
     return chain
+
+
+def _network_filters(inbound: Inbound, policies: Policies, *, authenticated: bool) -> Iterator[Filter]:
+    """Before the one that forwards, in the order in which a connection passes them."""
+    found: list[StagedFilter] = []
+    if authenticated:
+        permission = network_permission(inbound.name, inbound.permission)
+        found.append((Stage.PERMISSION, Filter(name=NETWORK_RBAC_FILTER, typed_config=pack(permission))))
+    for hook, conf, here in each_hook("network_filters", inbound.confs, policies, _inbound_site(inbound)):
+        found += hook(conf, here)
+    found.sort(key=lambda staged: (staged[0], staged[1].name))
+    return (staged[1] for staged in found)
+
+
+def _inbound_site(inbound: Inbound) -> Site:
+    return Site(Direction.INBOUND, inbound.name, inbound.protocol, owner=inbound.owner)
 
 
 def _inbound_http(inbound: Inbound, policies: Policies, *, authenticated: bool) -> Filter:
@@ -133,15 +175,37 @@ def _inbound_http(inbound: Inbound, policies: Policies, *, authenticated: bool) 
         details = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
         connections.forward_client_cert_details = details
         connections.set_current_client_cert_details.uri = True
-    connections.http_filters.extend(http_filters(inbound.protocol, inbound.name if authenticated else None))
-    return _decorate_http(connections, inbound.confs, policies)
+    if names_paths(inbound.permission):
+        _normalise_paths(connections)
+    site = _inbound_site(inbound)
+    judged = inbound.name if authenticated else None
+    confs = (*inbound.confs, *(applied for rule in inbound.source_rules for applied in rule.confs))
+    connections.http_filters.extend(http_filters(confs, policies, site, judged))
+    return _decorate_http(connections, inbound.confs, policies, site)
+
+
+def _normalise_paths(connections: HttpConnectionManager) -> None:
+    """`/a/../b`, `//b` and `/a%2F..%2Fb` are ways to write `/b` that a permission of paths must not be passed by."""
+    connections.normalize_path.value = True
+    connections.merge_slashes = True
+    actions = HttpConnectionManager.PathWithEscapedSlashesAction
+    connections.path_with_escaped_slashes_action = actions.UNESCAPE_AND_REDIRECT
 
 
 def _outbound_http(outbound: Outbound, policies: Policies) -> Filter:
     connections = _connections(outbound.name)
     connections.normalize_path.value = True
-    connections.http_filters.extend(http_filters(outbound.destination.protocol, None))
-    return _decorate_http(connections, outbound.confs, policies)
+    routed = routed_confs(outbound)
+    site = outbound_site(outbound)._replace(routed=frozenset(applied.policy for applied in routed))
+    connections.http_filters.extend(http_filters(outbound.confs, policies, site, None))
+    for hook, conf, here in each_hook("http_routed", routed, policies, site):
+        hook(conf, connections, here)
+    return _decorate_http(connections, outbound.confs, policies, site)
+
+
+def outbound_site(outbound: Outbound) -> Site:
+    called = outbound.destination
+    return Site(Direction.OUTBOUND, outbound.name, called.protocol, called.service.name, owner=outbound.owner)
 
 
 def _connections(name: str) -> HttpConnectionManager:
@@ -157,20 +221,17 @@ def _connections(name: str) -> HttpConnectionManager:
 def _inbound_tcp(inbound: Inbound, policies: Policies) -> Filter:
     proxy = TcpProxy(stat_prefix=inbound.name, cluster=inbound.name)
     proxy.idle_timeout.FromSeconds(_CONNECTION_IDLE_SECONDS)
-    _decorate_tcp(proxy, inbound.confs, policies)
+    decorate_tcp(proxy, inbound.confs, policies, _inbound_site(inbound))
     return Filter(name=TCP_FILTER, typed_config=pack(proxy))
 
 
-def _decorate_http(connections: HttpConnectionManager, confs: Confs, policies: Policies) -> Filter:
-    for applied in confs:
-        hook = policies[applied.policy].hooks.http
-        if hook:
-            hook(applied.conf, connections)
+def _decorate_http(connections: HttpConnectionManager, confs: Confs, policies: Policies, site: Site) -> Filter:
+    for hook, conf, here in each_hook("http", confs, policies, site):
+        hook(conf, connections, here)
     return Filter(name=HTTP_FILTER, typed_config=pack(connections))
 
 
-def _decorate_tcp(proxy: TcpProxy, confs: Confs, policies: Policies) -> None:
-    for applied in confs:
-        hook = policies[applied.policy].hooks.tcp
-        if hook:
-            hook(applied.conf, proxy)
+def decorate_tcp(proxy: TcpProxy, confs: Confs, policies: Policies, site: Site) -> None:
+    """With what policies say of connections."""
+    for hook, conf, here in each_hook("tcp", confs, policies, site):
+        hook(conf, proxy, here)

@@ -21,6 +21,8 @@ class ResourceType(Enum):
         self.file = file
         self.type_url = type_url
 
+    __hash__ = object.__hash__  # members are one of a kind; Python's own hash of them is three times as slow
+
 
 @dataclass(frozen=True, slots=True)
 class EnvoyResources:

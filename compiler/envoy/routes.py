@@ -1,7 +1,7 @@
 """Route configurations: how requests are matched, and where they go."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from envoy.config.core.v3.base_pb2 import HeaderValueOption
@@ -11,26 +11,21 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
-from compiler.envoy.policy import Policy
-from compiler.mesh.proxy import (
+from compiler.envoy.policy import Direction, Policies, Site, each_hook
+from compiler.mesh.calls import Inbound, Outbound, Principal, SourceRule
+from compiler.mesh.http_route import (
     Backend,
-    Confs,
     HeaderChange,
     HeaderMatch,
     HttpRoute,
-    Inbound,
     Mirror,
-    Outbound,
     PathChange,
     QueryMatch,
     Redirect,
     RouteMatch,
-    SourceRule,
-    UriMatch,
 )
+from compiler.mesh.value import Confs, UriMatch
 from compiler.resources.values import Percentage
-
-Policies = Mapping[str, Policy]
 
 _REDIRECTS: Final = {
     301: RedirectAction.RedirectResponseCode.MOVED_PERMANENTLY,
@@ -57,20 +52,47 @@ def outbound_routes(outbound: Outbound, policies: Policies) -> RouteConfiguratio
     """Routes in the order in which they are tried."""
     configuration = RouteConfiguration(name=outbound.name)
     host = VirtualHost(name=outbound.name, domains=["*"])
+    called = outbound.destination
+    site = Site(Direction.OUTBOUND, outbound.name, called.protocol, called.service.name, owner=outbound.owner)
     for route in outbound.routes:
-        host.routes.extend(_messages(route, outbound.destination.protocol, policies))
+        messages = tuple(route_messages(route, site, policies))
+        for hook, conf, here in each_hook("routed", _own_confs(route, outbound), policies, site):
+            for message in messages:
+                hook(conf, message, here)
+        host.routes.extend(messages)
     configuration.virtual_hosts.append(host)
     return configuration
+
+
+def routed_confs(outbound: Outbound) -> Confs:
+    """What single routes have instead of what the outbound has, each conf once."""
+    own = (applied for route in outbound.routes for applied in _own_confs(route, outbound))
+    return tuple({(applied.policy, applied.conf): applied for applied in own}.values())
+
+
+def _own_confs(route: HttpRoute, outbound: Outbound) -> Confs:
+    """By identity first: most routes share the outbound's."""
+    if route.confs is outbound.confs or route.confs == outbound.confs:
+        return ()
+    return tuple(applied for applied in route.confs if applied not in outbound.confs)
 
 
 def _workload_route(inbound: Inbound, confs: Confs, policies: Policies, rule: SourceRule | None) -> Route:
     route = Route()
     route.match.prefix = "/"
     if rule is not None:
-        route.match.headers.append(caller_matcher(rule.match))
+        route.match.headers.extend(_caller_matchers(rule.callers))
     route.route.cluster = inbound.name
-    _decorate(route.route, confs, inbound.protocol, policies)
+    _decorate(route, confs, policies, Site(Direction.INBOUND, inbound.name, inbound.protocol, owner=inbound.owner))
     return route
+
+
+def _caller_matchers(callers: Principal) -> Iterator[HeaderMatcher]:
+    yield from (caller_matcher(match) for match in callers.present)
+    for match in callers.absent:
+        matcher = caller_matcher(match)
+        matcher.invert_match = True
+        yield matcher
 
 
 def caller_matcher(match: UriMatch) -> HeaderMatcher:
@@ -85,14 +107,14 @@ def caller_matcher(match: UriMatch) -> HeaderMatcher:
     return matcher
 
 
-def _messages(route: HttpRoute, protocol: str, policies: Policies) -> Iterator[Route]:
+def route_messages(route: HttpRoute, site: Site, policies: Policies) -> Iterator[Route]:
     """A path prefix takes two routes: the path itself, and what is below it (kuma-policies §2.4)."""
     path, kind = route.match.path, route.match.path_type
     if kind == "PathPrefix" and path != "/":
-        yield from _split(route, _match(route.match, "Exact", path), protocol, policies, below=False)
-        yield from _split(route, _match(route.match, "Prefix", f"{path}/"), protocol, policies, below=True)
+        yield from _split(route, _match(route.match, "Exact", path), site, policies, below=False)
+        yield from _split(route, _match(route.match, "Prefix", f"{path}/"), site, policies, below=True)
     else:
-        yield from _split(route, _match(route.match, kind, path), protocol, policies, below=kind == "PathPrefix")
+        yield from _split(route, _match(route.match, kind, path), site, policies, below=kind == "PathPrefix")
 
 
 def _match(match: RouteMatch, kind: str, path: str) -> RouteMatchMessage:
@@ -141,7 +163,7 @@ def _add_query(message: RouteMatchMessage, query: QueryMatch) -> None:
 
 
 def _split(
-    route: HttpRoute, match: RouteMatchMessage, protocol: str, policies: Policies, *, below: bool
+    route: HttpRoute, match: RouteMatchMessage, site: Site, policies: Policies, *, below: bool
 ) -> Iterator[Route]:
     """Backends that do not exist answer 500 for their share of the requests (kuma-core §7.5)."""
     if route.redirect is not None:
@@ -156,7 +178,7 @@ def _split(
             share=lost * _MILLION // sum(backend.weight for backend in route.backends) if live else _MILLION,
         )
     if live:
-        yield _forwarding(route, match, live, protocol, policies, below=below)
+        yield _forwarding(route, match, live, site, policies, below=below)
 
 
 def _failing(route: HttpRoute, match: RouteMatchMessage, *, share: int) -> Route:
@@ -172,7 +194,7 @@ def _forwarding(
     route: HttpRoute,
     match: RouteMatchMessage,
     backends: tuple[Backend, ...],
-    protocol: str,
+    site: Site,
     policies: Policies,
     *,
     below: bool,
@@ -180,13 +202,17 @@ def _forwarding(
     message = Route(name=route.name, match=match)
     action = message.route
     _forward(action, backends)
+    if any(one.destination is not None and one.destination.outside is not None for one in backends):
+        action.auto_host_rewrite.value = True  # to the name that is looked up; services of the mesh have none
     if route.rewrite is not None:
         if route.rewrite.hostname:
             action.host_rewrite_literal = route.rewrite.hostname
+        if route.rewrite.to_backend:
+            action.auto_host_rewrite.value = True
         _rewrite_path(action, route.rewrite.path, below=below)
     for mirror in route.mirrors:
         _add_mirror(action, mirror)
-    _decorate(action, route.confs, protocol, policies)
+    _decorate(message, route.confs, policies, site)
     return _finish(message, route)
 
 
@@ -253,14 +279,14 @@ def fraction(percentage: Percentage) -> FractionalPercent:
 
 
 def _finish(message: Route, route: HttpRoute) -> Route:
-    message.request_headers_to_add.extend(_header_options(route.request_headers))
+    message.request_headers_to_add.extend(header_options(route.request_headers))
     message.request_headers_to_remove.extend(route.request_headers.remove)
-    message.response_headers_to_add.extend(_header_options(route.response_headers))
+    message.response_headers_to_add.extend(header_options(route.response_headers))
     message.response_headers_to_remove.extend(route.response_headers.remove)
     return message
 
 
-def _header_options(change: HeaderChange) -> Iterator[HeaderValueOption]:
+def header_options(change: HeaderChange) -> Iterator[HeaderValueOption]:
     """Headers that are set come before those that are added (kuma-policies §1.3)."""
     actions = HeaderValueOption.HeaderAppendAction
     for action, pairs in (
@@ -273,8 +299,8 @@ def _header_options(change: HeaderChange) -> Iterator[HeaderValueOption]:
             yield option
 
 
-def _decorate(action: RouteAction, confs: Confs, protocol: str, policies: Policies) -> None:
-    for applied in confs:
-        hook = policies[applied.policy].hooks.route
-        if hook:
-            hook(applied.conf, action, protocol)
+def _decorate(route: Route, confs: Confs, policies: Policies, site: Site) -> None:
+    for hook, conf, here in each_hook("route", confs, policies, site):
+        hook(conf, route.route, here)
+    for hook, conf, here in each_hook("route_filters", confs, policies, site):
+        hook(conf, route, here)

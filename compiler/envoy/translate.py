@@ -1,6 +1,7 @@
 """The IR to Envoy's messages: each part of a proxy gives the resources that it alone decides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -10,6 +11,7 @@ from compiler.envoy.clusters import HTTP, empty_cluster, outbound_cluster, passt
 from compiler.envoy.http_filters import http_permission
 from compiler.envoy.listeners import (
     outbound_listener,
+    outbound_site,
     passthrough_listener,
     tcp_extension,
     tcp_filter,
@@ -19,15 +21,25 @@ from compiler.envoy.names import (
     NO_DESTINATION_OUTBOUND,
     PASSTHROUGH_INBOUND,
     PASSTHROUGH_OUTBOUND,
-    authority_secret,
-    identity_secret,
+    client_secret,
+    gateway_secret,
+    outside_authority_secret,
+    own_secret,
+    trust_secret,
 )
-from compiler.envoy.policy import Policy
+from compiler.envoy.passthrough import (
+    inspectors,
+    passthrough_chains,
+    passthrough_clusters,
+    passthrough_routes,
+)
+from compiler.envoy.policy import Direction, Policies, Site
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import inbound_routes, outbound_routes
-from compiler.mesh.proxy import Inbound, Outbound, Proxy, Transparent, Upstream
+from compiler.mesh.calls import Inbound, Outbound, Upstream
+from compiler.mesh.http_route import Backend
+from compiler.mesh.proxy import Proxy, Transparent
 
-Policies = Mapping[str, Policy]
 Built = Iterator[tuple[ResourceType, Message]]
 
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # redirected connections come to any address
@@ -47,7 +59,23 @@ def outbound_resources(outbound: Outbound, policies: Policies) -> Built:
     if outbound.routes:
         yield ResourceType.ROUTE, outbound_routes(outbound, policies)
     else:
-        yield ResourceType.EXTENSION, tcp_extension(outbound.name, outbound.destination.name, outbound.confs, policies)
+        targets = _targets(outbound)
+        if NO_DESTINATION_OUTBOUND in dict(targets):
+            yield ResourceType.CLUSTER, empty_cluster(NO_DESTINATION_OUTBOUND)
+        yield ResourceType.EXTENSION, tcp_extension(targets, outbound.confs, policies, outbound_site(outbound))
+
+
+def _targets(outbound: Outbound) -> tuple[tuple[str, int], ...]:
+    return targets_of(outbound.backends) if outbound.backends else ((outbound.destination.name, 1),)
+
+
+def targets_of(backends: Iterable[Backend]) -> tuple[tuple[str, int], ...]:
+    """Clusters by weight, each once; the share of a backend that does not exist is refused."""
+    weights: dict[str, int] = {}
+    for backend in backends:
+        name = backend.destination.name if backend.destination is not None else NO_DESTINATION_OUTBOUND
+        weights[name] = weights.get(name, 0) + backend.weight
+    return tuple((name, weight) for name, weight in weights.items() if weight) or ((NO_DESTINATION_OUTBOUND, 1),)
 
 
 def upstream_resources(upstream: Upstream, policies: Policies) -> Built:
@@ -58,18 +86,28 @@ def transparent_resources(transparent: Transparent, policies: Policies) -> Built
     """What redirected traffic meets that no listener of the mesh wants (kuma-core §7.2)."""
     if not transparent.passthrough:
         yield ResourceType.CLUSTER, empty_cluster(NO_DESTINATION_OUTBOUND)
+    yield from ((ResourceType.CLUSTER, one) for one in passthrough_clusters(transparent, policies))
+    yield from ((ResourceType.ROUTE, one) for one in passthrough_routes(transparent, policies))
     for version in (4, 6) if transparent.ipv6 else (4,):
-        yield from _passed_out(f"{PASSTHROUGH_OUTBOUND}{version}", _ANY[version], transparent, policies)
+        yield from _passed_out(f"{PASSTHROUGH_OUTBOUND}{version}", version, transparent, policies)
         yield from _passed_in(f"{PASSTHROUGH_INBOUND}{version}", version, transparent)
 
 
-def _passed_out(name: str, address: str, transparent: Transparent, policies: Policies) -> Built:
+def _passed_out(name: str, version: int, transparent: Transparent, policies: Policies) -> Built:
+    """What no chain lets through goes where the rest goes: to where it was sent, or nowhere."""
     if transparent.passthrough:
         yield ResourceType.CLUSTER, passthrough_cluster(name)
     target = name if transparent.passthrough else NO_DESTINATION_OUTBOUND
-    listener = passthrough_listener(name, address, transparent.outbound_port, TrafficDirection.OUTBOUND, tcp_slot(name))
+    port, rest = transparent.outbound_port, tcp_slot(name)
+    listener = passthrough_listener(name, _ANY[version], port, TrafficDirection.OUTBOUND, rest)
+    chains = list(passthrough_chains(transparent, version, policies))
+    if chains:
+        listener.default_filter_chain.CopyFrom(listener.filter_chains.pop())
+        listener.filter_chains.extend(chains)
+        listener.listener_filters.extend(inspectors(transparent.matches))
     yield ResourceType.LISTENER, listener
-    yield ResourceType.EXTENSION, tcp_extension(name, target, transparent.confs, policies)
+    site = Site(Direction.PASSTHROUGH, name, "tcp", owner=transparent.owner)
+    yield ResourceType.EXTENSION, tcp_extension(((target, 1),), transparent.confs, policies, site)
 
 
 def _passed_in(name: str, version: int, transparent: Transparent) -> Built:
@@ -81,14 +119,49 @@ def _passed_in(name: str, version: int, transparent: Transparent) -> Built:
 
 def secret_names(proxy: Proxy) -> tuple[str, ...]:
     """Named only where something uses them: Envoy never asks for the others."""
-    if not _uses_tls(proxy):
-        return ()
-    return authority_secret(proxy.mesh), identity_secret(proxy.mesh)
+    if proxy.memberships:
+        return tuple(dict.fromkeys(name for each in proxy.memberships for name in secret_names(each)))
+    own = proxy.tls if uses_tls(proxy) and proxy.tls is not None and not proxy.tls.agent_id else None
+    names = (trust_secret(own), own_secret(own)) if own is not None else ()
+    return *names, *(one.name for one in user_secrets(proxy))
 
 
-def _uses_tls(proxy: Proxy) -> bool:
+class UserSecret(NamedTuple):
+    """What Envoy knows by `name`, made of these Secrets of the mesh: a certificate and its key, or whom to believe."""
+
+    name: str
+    sources: tuple[str, ...]
+    is_certificate: bool
+
+
+def user_secrets(proxy: Proxy) -> tuple[UserSecret, ...]:
+    """Those of no authority of ours; by name."""
+    return tuple(sorted({*_outside_secrets(proxy), *_gateway_secrets(proxy)}))
+
+
+def _gateway_secrets(proxy: Proxy) -> Iterator[UserSecret]:
+    """What a builtin gateway shows: one Secret holds a certificate and its key."""
+    for listener in proxy.gateway:
+        for name in (name for chain in listener.chains for name in chain.certificates):
+            yield UserSecret(gateway_secret(proxy.mesh, name), (name,), True)
+
+
+def _outside_secrets(proxy: Proxy) -> Iterator[UserSecret]:
+    """For services outside of the mesh."""
+    for upstream in proxy.called:
+        tls = upstream.destination.outside.tls if upstream.destination.outside is not None else None
+        if tls is not None and tls.authority_secret:
+            yield UserSecret(outside_authority_secret(proxy.mesh, tls.authority_secret), (tls.authority_secret,), False)
+        if tls is not None and tls.client is not None:
+            yield UserSecret(client_secret(proxy.mesh, *tls.client), tls.client, True)
+
+
+def uses_tls(proxy: Proxy) -> bool:
+    """Whether anything of the proxy needs its certificate."""
     secured = any(upstream.destination.secured for upstream in proxy.upstreams)
-    return proxy.tls is not None and (bool(proxy.inbounds) or secured)
+    return proxy.tls is not None and (
+        bool(proxy.inbounds) or secured or proxy.direct is not None or any(gate.openings for gate in proxy.gates)
+    )
 
 
 def name_of(message: Message) -> str:

@@ -7,11 +7,12 @@ from compiler.forks import map_shares
 from compiler.memo import Memo
 from compiler.mesh.services import ENDPOINTS
 from compiler.mesh.shape import REPLICA, Replica
+from compiler.mesh.zones.views import SEEN
 from compiler.resources.model import ResourceKey
-from compiler.snapshot.parts import ASSIGNMENT, RENDERED, Part, PartKey
-from compiler.snapshot.take import LISTED, calls_of, list_assignments
+from compiler.snapshot.parts import ASSIGNMENT, RENDERED, Assignment, Part, PartKey
+from compiler.snapshot.take import CALLED, CALLED_FROM, CALLS, COMMON, LISTED, Caller
 
-ENOUGH: Final = 4000
+ENOUGH: Final = 1500
 """Parts below which one process is as fast; measured, see docs/decisions/0014."""
 MANY: Final = 500
 """Proxies below which nobody need count their parts."""
@@ -50,10 +51,32 @@ def _compute(memo: Memo, asked: Iterable[PartKey], processes: int) -> None:
 
 
 def _list_parts(memo: Memo, replicas: Iterable[Replica]) -> Iterator[PartKey]:
-    """What parts lean on is resolved on the way: children answer with what was asked, and remember nothing else."""
-    for shape in dict.fromkeys(replica.shape for replica in replicas):
-        yield from memo.ask(LISTED, shape)
-    for calls in dict.fromkeys(calls_of(memo, replica) for replica in replicas):
-        for assignment in list_assignments(calls):
-            memo.ask(ENDPOINTS, assignment.port)
+    """What parts lean on is resolved on the way: children answer with what was asked, and remember nothing else.
+
+    A part can be missing only where something is that is made of parts; of what was put together before, where an
+    assignment went stale. A few of these are not worth looking for.
+    """
+    for shape in dict.fromkeys([replica.shape for replica in replicas]):
+        if memo.lacks(COMMON, shape):
+            yield from memo.ask(LISTED, shape)
+    callers = dict.fromkeys([Caller(replica.shape, replica.zone) for replica in replicas])
+    few = len(memo.stale(ASSIGNMENT)) < MANY
+    for calls in dict.fromkeys([memo.ask(CALLS, one) for one in callers if memo.lacks(CALLED_FROM, one)]):
+        if few and memo.has(CALLED, calls):
+            continue
+        for assignment in calls.assignments:
+            if _is_settled(memo, assignment):
+                continue
             yield ASSIGNMENT, assignment
+
+
+def _is_settled(memo: Memo, assignment: Assignment) -> bool:
+    """Endpoints that differ may well look as before from behind a zone proxy: then there is nothing to compute."""
+    if assignment.seen is None:
+        memo.ask(ENDPOINTS, assignment.port)
+        return False
+    memo.ask(SEEN, assignment.seen)
+    if memo.has(ASSIGNMENT, assignment):
+        memo.ask(ASSIGNMENT, assignment)
+        return True
+    return False

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from google.protobuf import any_pb2, json_format
@@ -14,8 +14,22 @@ from compiler.envoy.packing import UnknownTypeError, message_type, pack, repack
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot.findings import Reading
 from compiler.snapshot.reading import read
+from compiler.snapshot.wire import varint
 
-__all__ = ["Rendered", "assemble", "file_bytes", "pack", "parse", "put_together", "render"]
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = [
+    "Rendered",
+    "assemble",
+    "file_bytes",
+    "pack",
+    "packed_bytes",
+    "parse",
+    "put_together",
+    "render",
+    "write_version",
+]
 
 _LAYOUT = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 _VERSION_LENGTH = 32
@@ -57,13 +71,18 @@ def render(kind: ResourceType, name: str, message: Message, reading: Reading | N
 
 def assemble(kind: ResourceType, name: str, json: bytes, value: bytes) -> Rendered:
     """A resource from its two forms: canonical JSON, and the message as it was serialised."""
-    return put_together(kind, name, json, (_member_start(name) + json.replace(b"\n", b"\n  "),), value)
+    member = _member_start(name) + json.replace(b"\n", b"\n  ")
+    return put_together(kind, name, json, (member,), packed_bytes(kind, value))
 
 
-def put_together(kind: ResourceType, name: str, json: bytes, pieces: tuple[bytes, ...], value: bytes) -> Rendered:
-    """As `assemble`, where somebody has the pieces of the member already."""
-    version = hashlib.sha256(json).hexdigest()[:_VERSION_LENGTH]
-    return Rendered(kind, name, version, pieces, _packed(kind, value))
+def put_together(kind: ResourceType, name: str, json: bytes, pieces: tuple[bytes, ...], body: bytes) -> Rendered:
+    """As `assemble`, where somebody has the pieces of the member and the packed message already."""
+    return Rendered(kind, name, write_version(hashlib.sha256(json)), pieces, body)
+
+
+def write_version(hashed: "_Hash") -> str:
+    """That of the resource whose canonical JSON was hashed."""
+    return hashed.hexdigest()[:_VERSION_LENGTH]
 
 
 def _member_start(name: str) -> bytes:
@@ -71,19 +90,9 @@ def _member_start(name: str) -> bytes:
     return b"\n  " + orjson.dumps(name) + b": "
 
 
-def _packed(kind: ResourceType, value: bytes) -> bytes:
+def packed_bytes(kind: ResourceType, value: bytes) -> bytes:
     """A serialised Any is two fields with their lengths, and an empty one is not written."""
-    return _TYPE_FIELDS[kind] + (b"\x12" + _varint(len(value)) + value if value else b"")
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; all but the last byte have the eighth bit set."""
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
+    return _TYPE_FIELDS[kind] + (b"\x12" + varint(len(value)) + value if value else b"")
 
 
 _TYPE_FIELDS: Final = {kind: any_pb2.Any(type_url=kind.type_url).SerializeToString() for kind in ResourceType}

@@ -1,11 +1,12 @@
 """A file as Git's delta against another one: what the two share is copied, the few bytes that differ are inserted."""
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
+from operator import ne
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
-__all__ = ["make_delta"]
+__all__ = ["Base"]
 
 _COPY: Final = Struct("<BIH")
 _COPY_FROM_NEAR: Final = Struct("<BHH")
@@ -13,6 +14,7 @@ _NEAR: Final = 0x10000
 _LONGEST_COPY: Final = 0x10000
 """Written as 0, which is no length that a copy could have."""
 _LONGEST_INSERT: Final = 127
+_ONE_BYTE: Final = [bytes((number,)) for number in range(256)]
 _WORTHWHILE: Final = 16
 """A shorter run is inserted with what is around it."""
 _SHARE: Final = 8
@@ -20,58 +22,69 @@ _ALWAYS: Final = 64
 """A delta above an eighth of its target and this is hardly smaller than the target compressed, and slower to make."""
 
 
-def make_delta(base: Sequence[bytes], target: Sequence[bytes]) -> bytes | None:
-    """From the pieces of one file to those of another; None where they are not much alike.
+class Base:
+    """The pieces of a file that others may be deltas against."""
 
-    Pieces at the same place are compared, the very same object first, so that files put together from shared pieces
-    are not read at all.
-    """
-    if len(base) != len(target):
-        return None
-    starts = (0, *accumulate(map(len, base)))
-    differ = [place for place, new in enumerate(target) if new is not base[place] and new != base[place]]
-    size = starts[-1] + sum(len(target[place]) - len(base[place]) for place in differ)
-    edits, room = [], _ALWAYS + size // _SHARE
-    for place in differ:
-        old, new = base[place], target[place]
-        same, rest = _shared_ends(old, new)
-        edits.append(_Edit(starts[place] + same, starts[place + 1] - rest, new[same : len(new) - rest]))
-        room -= len(edits[-1].content)
-        if room < 0:
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+        self._starts = (0, *accumulate(map(len, pieces)))
+        self._size = _number(self._starts[-1])
+        self._ends: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        self._copies: dict[tuple[int, int], bytes] = {}
+
+    def make_delta(self, target: Sequence[bytes]) -> bytes | None:
+        """To another file, from its pieces; None where they are not much alike.
+
+        Pieces at the same place are compared, the very same object first, so that files put together from shared
+        pieces are not read at all.
+        """
+        base, starts = self._pieces, self._starts
+        if len(base) != len(target):
             return None
-    return b"".join((_number(starts[-1]), _number(size), *_instructions(edits, starts[-1])))
+        differ = list(compress(range(len(base)), map(ne, base, target)))
+        size = starts[-1] + sum([len(target[place]) - len(base[place]) for place in differ])
+        written, copied, room = [self._size, _number(size)], 0, _ALWAYS + size // _SHARE
+        for place in differ:
+            same, rest = self._shared_ends(base[place], target[place])
+            inserted = target[place][same : len(target[place]) - rest]
+            room -= len(inserted)
+            if room < 0:
+                return None
+            written += self._copy(copied, starts[place] + same), _insert(inserted)
+            copied = starts[place + 1] - rest
+        written.append(self._copy(copied, starts[-1]))
+        return b"".join(written)
 
+    def _copy(self, start: int, end: int) -> bytes:
+        """Made once: replicas differ at the same places."""
+        copy = self._copies.get((start, end))
+        if copy is None:
+            copy = self._copies[start, end] = b"".join(_copy(start, end))
+        return copy
 
-class _Edit(NamedTuple):
-    """What stands in the target instead of the base's bytes from `start` to `end`."""
-
-    start: int
-    end: int
-    content: bytes
-
-
-def _instructions(edits: Sequence[_Edit], size: int) -> Iterator[bytes]:
-    """Copies reach from one edit to the next."""
-    copied = 0
-    for edit in edits:
-        yield from _copy(copied, edit.start)
-        yield from _insert(edit.content)
-        copied = edit.end
-    yield from _copy(copied, size)
+    def _shared_ends(self, old: bytes, new: bytes) -> tuple[int, int]:
+        """Found once: where a zone stands behind another, it does so everywhere."""
+        if len(new) < 2 * _WORTHWHILE:
+            return 0, 0
+        ends = self._ends.get((old, new))
+        if ends is None:
+            ends = self._ends[old, new] = _shared_ends(old, new)
+        return ends
 
 
 def _shared_ends(old: bytes, new: bytes) -> tuple[int, int]:
     """How many bytes at the beginning and at the end are the same, none of them counted twice."""
-    if min(len(old), len(new)) < 2 * _WORTHWHILE:
+    shorter = min(len(old), len(new))
+    if shorter < 2 * _WORTHWHILE:
         return 0, 0
-    same, limit = 0, min(len(old), len(new))
+    same, limit = 0, shorter
     while same < limit:  # by halving: comparing slices is quicker than looking at bytes
         middle = (same + limit + 1) // 2
         if old[same:middle] == new[same:middle]:
             same = middle
         else:
             limit = middle - 1
-    rest, limit = 0, min(len(old), len(new)) - same
+    rest, limit = 0, shorter - same
     while rest < limit:
         middle = (rest + limit + 1) // 2
         if old[len(old) - middle : len(old) - rest] == new[len(new) - middle : len(new) - rest]:
@@ -92,10 +105,12 @@ def _copy(start: int, end: int) -> Iterator[bytes]:
         start += length
 
 
-def _insert(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), _LONGEST_INSERT):
-        part = content[start : start + _LONGEST_INSERT]
-        yield bytes((len(part),)) + part
+def _insert(content: bytes) -> bytes:
+    """As many bytes as a byte before them says."""
+    if len(content) <= _LONGEST_INSERT:
+        return _ONE_BYTE[len(content)] + content if content else b""
+    parts = [content[start : start + _LONGEST_INSERT] for start in range(0, len(content), _LONGEST_INSERT)]
+    return b"".join([_ONE_BYTE[len(part)] + part for part in parts])
 
 
 def _number(number: int) -> bytes:

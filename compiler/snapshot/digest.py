@@ -1,22 +1,21 @@
 """Git object ids without Git: the tree that a generation is stored as, and the digests that name it."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import version
 from operator import is_, itemgetter
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 from urllib.parse import unquote
-from weakref import WeakValueDictionary
 
 import orjson
 
 from compiler import __version__
 from compiler.envoy.resources import ResourceType
-from compiler.snapshot.canonical import Rendered, file_bytes
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.canonical import Rendered
+from compiler.snapshot.files import LAYOUT, Blob, Files, blob_id, object_id, parse_secrets
+from compiler.snapshot.snapshot import NO_ZONE, NodeId, Snapshot
 
 __all__ = [
     "COMPILER_VERSION",
@@ -37,20 +36,11 @@ __all__ = [
 
 COMPILER_VERSION: Final = f"meshwright {__version__}"
 SCHEMA_VERSION: Final = 1
+T = TypeVar("T")
 _TOOLCHAIN: Final = ("protobuf", "xds-protos")
-_LAYOUT: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f/\\%~]|^\.")
 _ALWAYS: Final = ResourceType.LISTENER
 """This file stands even when it is empty, so that a proxy that holds nothing is still in the tree."""
-
-
-def object_id(kind: str, content: bytes) -> bytes:
-    """What Git calls an object of this kind with this content."""
-    return hashlib.sha1(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).digest()
-
-
-def blob_id(content: bytes) -> bytes:
-    return object_id("blob", content)
 
 
 def write_digest(tree: bytes) -> str:
@@ -67,22 +57,15 @@ def unescape_name(name: str) -> str:
     return unquote(name)
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Blob:
-    """A file by its id; its bytes are put together again where they are wanted, rather than kept twice."""
+class _once(Generic[T]):  # noqa: N801  # read like a property
+    """`cached_property` without its lock, which takes as long as hashing a small folder."""
 
-    id: bytes
-    resources: Mapping[str, Rendered] | None = None
-    fixed: bytes = b""
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function = function
 
-    @property
-    def content(self) -> bytes:
-        return self.fixed if self.resources is None else file_bytes(self.resources)
-
-    @property
-    def pieces(self) -> tuple[bytes, ...]:
-        """What `content` is joined from; a resource that two files share is the very same piece in both."""
-        return (self.fixed,) if self.resources is None else _pieces(self.resources)
+    def __get__(self, folder: object, owner: type) -> T:
+        value = folder.__dict__[self._function.__name__] = self._function(folder)
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +75,7 @@ class Folder:
     entries: "Mapping[str, Blob | Folder]"
     lines: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
-    @cached_property
+    @_once
     def id(self) -> bytes:
         return object_id("tree", self.content)
 
@@ -100,19 +83,22 @@ class Folder:
     def content(self) -> bytes:
         return b"".join(self.pieces)
 
-    @cached_property
+    @_once
     def pieces(self) -> tuple[bytes, ...]:
         """In one; asked for twice, for the id and when it is written, and a zone has a thousand entries."""
-        return (b"".join(self.lines.values() or _encode(self.entries)),)
+        lines = self.lines.values() or [_line(name, entry) for name, entry in self.entries.items()]
+        return (b"".join(lines),)
 
     @property
     def digest(self) -> str:
         return write_digest(self.id)
 
     def differing(self, old: "Folder | None") -> "list[tuple[str, Blob | Folder]]":
-        """The entries that are not the very same ones in `old`, by name."""
-        before = old.entries.items() if old is not None else frozenset[tuple[str, Blob | Folder]]()
-        return sorted(self.entries.items() - before, key=itemgetter(0))
+        """The entries that are not the very same ones in `old`, in order."""
+        if old is None:
+            return list(self.entries.items())
+        before = old.entries
+        return [one for one in self.entries.items() if before.get(one[0]) is not one[1]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +110,7 @@ class ProxyFolder(Folder):
     @property
     def pieces(self) -> tuple[bytes, ...]:
         """Those of replicas differ in an id or two; made anew each time, for there are many such folders."""
-        return _encode(self.entries)
+        return tuple([piece for name, entry in self.entries.items() for piece in (_BEFORE_ID[name], entry.id)])
 
 
 class TreeChanges(NamedTuple):
@@ -132,46 +118,6 @@ class TreeChanges(NamedTuple):
 
     changed: tuple[ProxyFolder, ...]
     removed: tuple[NodeId, ...]
-
-
-class _Files:
-    """Each file is assembled and hashed once while anything holds it.
-
-    The key is the hash of the identities of the resources in it, which are compared then: a blob keeps its own alive.
-    """
-
-    def __init__(self) -> None:
-        self._by_resources: WeakValueDictionary[int, Blob] = WeakValueDictionary()
-        self._by_secrets: WeakValueDictionary[tuple[SecretName, ...], Blob] = WeakValueDictionary()
-
-    def of_resources(self, resources: Mapping[str, Rendered]) -> Blob:
-        key = _key(resources)
-        blob = self._by_resources.get(key)
-        if blob is None or not _holds(blob, resources):
-            blob = self._by_resources[key] = Blob(blob_id(file_bytes(resources)), resources)
-        return blob
-
-    def note(self, blob: Blob) -> None:
-        """Nobody need hash it again while it is held."""
-        if blob.resources is not None:
-            self._by_resources[_key(blob.resources)] = blob
-
-    def of_secrets(self, secrets: tuple[SecretName, ...]) -> Blob:
-        blob = self._by_secrets.get(secrets)
-        if blob is None:
-            content = _write_secrets(secrets)
-            blob = self._by_secrets[secrets] = Blob(blob_id(content), fixed=content)
-        return blob
-
-
-def _key(resources: Mapping[str, Rendered]) -> int:
-    return hash(tuple(map(id, resources.values())))
-
-
-def _holds(blob: Blob, resources: Mapping[str, Rendered]) -> bool:
-    """The very same resources, in the same order."""
-    held = blob.resources or {}
-    return len(held) == len(resources) and all(map(is_, held.values(), resources.values()))
 
 
 _Edits = dict[str, "Snapshot | _Edits | None"]
@@ -183,7 +129,7 @@ class GenerationTree:
     """The `meshes/` tree of a generation. A changed one shares every folder that it did not touch."""
 
     meshes: Folder = field(default_factory=lambda: Folder({}))
-    _files: _Files = field(default_factory=_Files, repr=False, compare=False)
+    _files: Files = field(default_factory=Files, repr=False, compare=False)
 
     @classmethod
     def build(cls, snapshots: Iterable[Snapshot], known: Iterable[Blob] = ()) -> "GenerationTree":
@@ -205,12 +151,13 @@ class GenerationTree:
 
     def with_changes(self, changed: Iterable[Snapshot], removed: Iterable[NodeId]) -> "GenerationTree":
         """Only folders on the way to what really differs are made anew."""
-        edits: _Edits = {}
+        edits = _Placing()
         for node in removed:
-            _place(edits, node, None)
+            edits.place(node, None)
         for snapshot in changed:
-            _place(edits, snapshot.node, snapshot)
-        meshes = self._edited(self.meshes, edits)
+            edits.place(snapshot.node, snapshot)
+        meshes = self._edited(self.meshes, edits.by_mesh)
+        self._files.forget_beginnings()
         return self if meshes is self.meshes else GenerationTree(meshes or Folder({}), self._files)
 
     def holding(self, snapshots: Mapping[str, Snapshot]) -> "GenerationTree":
@@ -263,19 +210,32 @@ class GenerationTree:
         """What is the very same in the snapshot before is the same file."""
         if snapshot.resources.get(ResourceType.SECRET):
             raise ValueError(f"{snapshot.node.path} holds secrets, of which a snapshot may know the names only")
+        if old and _differs_in_content_only(old.snapshot, snapshot):
+            return ProxyFolder({**old.entries, **dict(self._new_files(old.snapshot, snapshot))}, snapshot=snapshot)
         entries: dict[str, Blob | Folder] = {}
         for kind, name in _FILES:
             held = snapshot.resources.get(kind)
             if held or kind is _ALWAYS:
                 same = old is not None and held is not None and old.snapshot.resources.get(kind) is held
-                entries[name] = old.entries[name] if old and same else self._files.of_resources(held or _NOTHING)
+                entries[name] = old.entries[name] if old and same else self._file(snapshot, name, held)
         if snapshot.secrets:
             entries[_SECRETS] = self._files.of_secrets(snapshot.secrets)
         return ProxyFolder(entries, snapshot=snapshot)
 
+    def _new_files(self, old: Snapshot, new: Snapshot) -> Iterator[tuple[str, Blob]]:
+        before = old.resources.values()
+        for (kind, held), former in zip(new.resources.items(), before, strict=True):
+            if held is not former:
+                name = f"{kind.file}.json"
+                yield name, self._file(new, name, held)
+
+    def _file(self, snapshot: Snapshot, name: str, held: Mapping[str, Rendered] | None) -> Blob:
+        return self._files.of_resources((snapshot.node.workload, name), held or _NOTHING)
+
 
 _SECRETS: Final = f"{ResourceType.SECRET.file}.json"
 _FILES: Final = sorted(((kind, f"{kind.file}.json") for kind in ResourceType), key=itemgetter(1))
+_BEFORE_ID: Final = {name: b"100644 %b\0" % name.encode() for name in (*(name for _, name in _FILES), _SECRETS)}
 _NOTHING: Final[Mapping[str, Rendered]] = {}
 
 
@@ -288,47 +248,12 @@ def running_toolchain() -> Mapping[str, str]:
 def manifest_blob(source_tree: str) -> Blob:
     """Which toolchain made the bytes, and from what: with both the same, so is the digest."""
     manifest = {"schemaVersion": SCHEMA_VERSION, "sourceTree": source_tree, "toolchain": running_toolchain()}
-    content = orjson.dumps(manifest, option=_LAYOUT)
+    content = orjson.dumps(manifest, option=LAYOUT)
     return Blob(blob_id(content), fixed=content)
 
 
-def parse_secrets(content: bytes) -> tuple[SecretName, ...]:
-    """The names that a `secrets.json` holds."""
-    return tuple(
-        SecretName(name, secret["authority"], tuple(secret.get("uris", ())), secret.get("lifetimeSeconds", 0))
-        for name, secret in orjson.loads(content).items()
-    )
-
-
-def _write_secrets(secrets: Iterable[SecretName]) -> bytes:
-    return orjson.dumps({secret.name: _plain_secret(secret) for secret in secrets}, option=_LAYOUT)
-
-
-def _plain_secret(secret: SecretName) -> dict[str, object]:
-    plain = {"authority": secret.authority, "uris": secret.uris, "lifetimeSeconds": secret.lifetime_seconds}
-    return {field: value for field, value in plain.items() if value}
-
-
-def _encode(entries: Mapping[str, Blob | Folder]) -> tuple[bytes, ...]:
-    return tuple(
-        piece
-        for name, entry in entries.items()
-        for piece in (b"100644 " if isinstance(entry, Blob) else b"40000 ", name.encode(), b"\0", entry.id)
-    )
-
-
 def _line(name: str, entry: Blob | Folder) -> bytes:
-    return b"".join(_encode({name: entry}))
-
-
-def _pieces(resources: Mapping[str, Rendered]) -> tuple[bytes, ...]:
-    """What `file_bytes` is joined from."""
-    if not resources:
-        return (file_bytes(resources),)
-    pieces = [b"{"]
-    for name in sorted(resources):
-        pieces += (*resources[name].pieces, b",")
-    return (*pieces[:-1], b"\n}\n")
+    return b"%b %b\0%b" % (b"100644" if isinstance(entry, Blob) else b"40000", name.encode(), entry.id)
 
 
 def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -> dict[str, Blob | Folder]:
@@ -338,11 +263,31 @@ def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -
     return dict(sorted(entries.items(), key=lambda entry: entry[0].encode() + b"/" * isinstance(entry[1], Folder)))
 
 
-def _place(edits: _Edits, node: NodeId, edit: Snapshot | None) -> None:
-    *folders, proxy = (escape_name(name) for name in (node.mesh, node.zone or "default", node.workload, node.proxy))
-    for name in folders:
-        edits = cast("_Edits", edits.setdefault(name, {}))  # only the fourth level holds snapshots
-    edits[proxy] = edit
+def _differs_in_content_only(old: Snapshot, new: Snapshot) -> bool:
+    """Both have the same files, and where a file holds nothing, neither has it."""
+    same = len(old.resources) == len(new.resources) and all(map(is_, old.resources, new.resources))
+    return same and old.secrets == new.secrets and all(new.resources.values())
+
+
+class _Placing:
+    """Edits by the folders that they are in; of each folder its proxies are placed in one go."""
+
+    def __init__(self) -> None:
+        self.by_mesh: _Edits = {}
+        self._by_workload: dict[tuple[str, str, str], _Edits] = {}
+
+    def place(self, node: NodeId, edit: Snapshot | None) -> None:
+        path = (node.mesh, node.zone, node.workload)
+        edits = self._by_workload.get(path)
+        if edits is None:
+            edits = self._by_workload[path] = self._open(node)
+        edits[escape_name(node.proxy)] = edit
+
+    def _open(self, node: NodeId) -> _Edits:
+        edits = self.by_mesh
+        for name in (node.mesh, node.zone or NO_ZONE, node.workload):
+            edits = cast("_Edits", edits.setdefault(escape_name(name), {}))  # only the fourth level holds snapshots
+        return edits
 
 
 def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:

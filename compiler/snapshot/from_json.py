@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 import orjson
-from envoy.config.core.v3.base_pb2 import Metadata
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from compiler.envoy.packing import message_type
 
@@ -26,7 +26,18 @@ _Make: TypeAlias = Callable[[Mapping[str, Any], Pieces], bytes]
 _Convert: TypeAlias = Callable[[Any], Any]
 
 _REMEMBERED: Final = 4096
-_METADATA: Final = "envoy.config.core.v3.Metadata"
+_ENDPOINT: Final = "envoy.config.endpoint.v3.LbEndpoint"
+_RECURRENT: Final = frozenset(
+    (
+        "envoy.config.cluster.v3.CircuitBreakers",
+        "envoy.config.cluster.v3.OutlierDetection",
+        "envoy.config.core.v3.ConfigSource",
+        "envoy.config.core.v3.Metadata",
+        "envoy.config.route.v3.RetryPolicy",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+    )
+)
+"""Beside every Any and LbEndpoint: worth finding again by their JSON."""
 
 
 def fill_message(message: Message, plain: Mapping[str, Any], pieces: Pieces) -> None:
@@ -36,8 +47,10 @@ def fill_message(message: Message, plain: Mapping[str, Any], pieces: Pieces) -> 
 
 @cache  # a pure function of a descriptor of the process-wide pool
 def _setter_of(descriptor: Descriptor) -> _Set:
-    if descriptor.full_name == _METADATA:
-        return _set_metadata
+    if descriptor.full_name == _ENDPOINT:
+        return _endpoint_setter(descriptor)
+    if descriptor.full_name in _RECURRENT:
+        return _remembering_setter(descriptor)
     return _WELL_KNOWN.get(descriptor.full_name) or _fields_setter(descriptor)
 
 
@@ -154,14 +167,44 @@ def _pack(plain: Mapping[str, Any], pieces: Pieces) -> bytes:
     return inner.SerializeToString(deterministic=True)
 
 
-def _set_metadata(message: Any, plain: Mapping[str, Any], pieces: Pieces) -> None:
-    message.MergeFromString(_remembered(_METADATA, plain, pieces, _make_metadata))
+def _remembering_setter(descriptor: Descriptor) -> _Set:
+    name, make = descriptor.full_name, _maker_of(descriptor)
+
+    def set_remembered(message: Any, plain: Mapping[str, Any], pieces: Pieces) -> None:
+        message.MergeFromString(_remembered(name, plain, pieces, make))
+
+    return set_remembered
 
 
-def _make_metadata(plain: Mapping[str, Any], pieces: Pieces) -> bytes:
-    made = Metadata()
-    _fields_setter(Metadata.DESCRIPTOR)(made, plain, pieces)
-    return made.SerializeToString(deterministic=True)
+def _endpoint_setter(descriptor: Descriptor) -> _Set:
+    """Those of a service differ in an address, which is put into what the others are."""
+    set_fields, make = _fields_setter(descriptor), _maker_of(descriptor)
+
+    def set_endpoint(message: Any, plain: Mapping[str, Any], pieces: Pieces) -> None:
+        try:
+            endpoint = plain["endpoint"]
+            socket = endpoint["address"]["socketAddress"]
+            address = socket["address"]
+        except KeyError:
+            set_fields(message, plain, pieces)
+            return
+        around = {**plain, "endpoint": {**endpoint, "address": {"socketAddress": {**socket, "address": ""}}}}
+        message.MergeFromString(_remembered(_ENDPOINT, around, pieces, make))
+        message.endpoint.address.socket_address.address = address
+
+    return set_endpoint
+
+
+def _maker_of(descriptor: Descriptor) -> _Make:
+    """The bytes of a message of this type."""
+    set_fields, kind = _fields_setter(descriptor), GetMessageClass(descriptor)
+
+    def make(plain: Mapping[str, Any], pieces: Pieces) -> bytes:
+        made = kind()
+        set_fields(made, plain, pieces)
+        return made.SerializeToString(deterministic=True)
+
+    return make
 
 
 def _remembered(kind: str, plain: Mapping[str, Any], pieces: Pieces, make: _Make) -> bytes:

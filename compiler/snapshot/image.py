@@ -1,11 +1,12 @@
 """The serving image: what the server process reads, so that it never opens Git nor parses what people wrote."""
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from compiler.forks import usable_cores
 from compiler.snapshot.digest import GenerationTree, TreeChanges
 from compiler.snapshot.failures import StoreError, storing
 from compiler.snapshot.image_format import HEADER, GenerationRecord, Places, Record, Segments, decode, encode
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 _SMALL: Final = 4 * 1024 * 1024
+_SYNCED_AT_ONCE: Final = 1024 * 1024
+"""Bytes; the disk takes some milliseconds for them."""
 
 
 class ImageReader:
@@ -47,6 +50,15 @@ class ImageReader:
     def generation(self) -> ServedGeneration | None:
         """The one that was read last."""
         return self._segments.generation
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file is there than was read, as after a compaction: all of it will have to be read."""
+        if self._held is None:
+            return False
+        with suppress(OSError):
+            return not os.path.samestat(self._path.stat(), os.fstat(self._held.fileno()))
+        return False
 
     def latest(self) -> ServedGeneration | None:
         """Reads what was appended since; None where no generation was ever finished.
@@ -143,8 +155,26 @@ class ImageWriter:
 
     def compact(self) -> None:
         """A new file with the last generation only; readers pass to it when they next look."""
-        if self._tree is not None and self._last is not None:
-            self._write_whole(self._last, self._tree)
+        for _ in self.compact_in_steps():
+            pass
+
+    def compact_in_steps(self) -> Iterator[None]:
+        """As `compact`, a little at a time. What is appended meanwhile goes to the old file, and to the new one too."""
+        if self._tree is None or self._last is None:
+            return
+        last, tree, places = self._last, self._tree, Places()
+        with self._replacing(".compacted") as file:
+            records = synced = 0
+            for number in _write(file, places.records(last.number, last.commit, tree, _all_of(tree)), 0):
+                records = number
+                if file.tell() > synced + _SYNCED_AT_ONCE:
+                    synced = _sync(file)
+                yield
+            if not _same(last, self._last):
+                late = places.records(self._last.number, self._last.commit, self._tree, self._tree.changes_since(tree))
+                records = _write_all(file, late, records)
+            end = file.tell()
+        self._places, self._end, self._records, self._size_when_whole, self._whole = places, end, records, end, False
 
     def _continue(self, content: bytes) -> None:
         """Goes on behind the last finished generation of an image that another process wrote."""
@@ -158,16 +188,9 @@ class ImageWriter:
 
     def _write_whole(self, wanted: ServedGeneration, tree: GenerationTree) -> None:
         self._whole, self._places = True, Places()
-        changes = tree.changes_since(GenerationTree())
-        unfinished = self._path.with_name(self._path.name + ".unfinished")
-        with storing(f"write {self._path}"):
-            unfinished.unlink(missing_ok=True)
-            with write_durably(unfinished) as file:
-                file.write(HEADER)
-                self._end, self._records = self._write(file, wanted, tree, changes, 0)
-            unfinished.replace(self._path)
-            sync_folder(self._path.parent)
-        self._size_when_whole = self._end
+        with self._replacing(".unfinished") as file:
+            self._records = _write_all(file, self._places.records(wanted.number, wanted.commit, tree, _all_of(tree)), 0)
+            self._size_when_whole = self._end = file.tell()
         self._whole, self._tree, self._last = False, tree, wanted
 
     def _write_behind(self, wanted: ServedGeneration, tree: GenerationTree) -> None:
@@ -176,19 +199,22 @@ class ImageWriter:
         with storing(f"append to {self._path}"), self._path.open("r+b") as file:
             file.truncate(self._end)
             file.seek(self._end)
-            self._end, self._records = self._write(file, wanted, tree, changes, self._records)
-            file.flush()
-            os.fsync(file.fileno())
+            records = self._places.records(wanted.number, wanted.commit, tree, changes)
+            self._records = _write_all(file, records, self._records)
+            self._end = _sync(file)
         self._whole, self._tree, self._last = False, tree, wanted
 
-    def _write(
-        self, file: BinaryIO, wanted: ServedGeneration, tree: GenerationTree, changes: TreeChanges, number: int
-    ) -> tuple[int, int]:
-        """Where the file ends then, and the number of the next record."""
-        for record in self._places.records(wanted.number, wanted.commit, tree, changes):
-            file.write(frame(number, encode(record)))
-            number += 1
-        return file.tell(), number
+    @contextmanager
+    def _replacing(self, ending: str) -> Iterator[BinaryIO]:
+        """A new file, which takes the place of the image once it is on disk."""
+        unfinished = self._path.with_name(self._path.name + ending)
+        with storing(f"write {self._path}"):
+            unfinished.unlink(missing_ok=True)
+            with write_durably(unfinished) as file:
+                file.write(HEADER)
+                yield file
+            unfinished.replace(self._path)
+            sync_folder(self._path.parent)
 
     def _changes(self, tree: GenerationTree) -> TreeChanges:
         """Against the last tree; after a restart, against the digests that the image holds."""
@@ -200,14 +226,37 @@ class ImageWriter:
         return TreeChanges(tuple(changed), tuple(one.node for name, one in held.items() if name not in folders))
 
 
+def _all_of(tree: GenerationTree) -> TreeChanges:
+    return tree.changes_since(GenerationTree())
+
+
+def _write(file: BinaryIO, records: Iterable[Record], number: int) -> Iterator[int]:
+    """After each record the number that the next one gets."""
+    for record in records:
+        file.write(frame(number, encode(record)))
+        number += 1
+        yield number
+
+
+def _write_all(file: BinaryIO, records: Iterable[Record], number: int) -> int:
+    return max(_write(file, records, number), default=number)
+
+
+def _sync(file: BinaryIO) -> int:
+    """Where the file ends, all of which is on disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    return file.tell()
+
+
 def rebuild_image(store: SnapshotStore, path: Path) -> ImageWriter:
     """The image made anew from what is published. Raises `StoreError` where nothing usable is."""
     if store.published is None:
         raise StoreError("nothing is published that an image could be made from")
+    restored = restore_generation(store.repository, store.published, usable_cores())
     with storing(f"remove {path}"):
         path.unlink(missing_ok=True)
     writer = ImageWriter(path)
-    restored = restore_generation(store.repository, store.published)
     writer.append(restored.generation, store.published.number, restored.files)
     return writer
 

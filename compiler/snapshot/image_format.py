@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from compiler.envoy.resources import ResourceType
+from compiler.mesh.proxy import Trusted
 from compiler.snapshot.canonical import Rendered
-from compiler.snapshot.digest import Blob, Folder, GenerationTree, ProxyFolder, TreeChanges, parse_secrets
+from compiler.snapshot.digest import Blob, GenerationTree, ProxyFolder, TreeChanges, parse_secrets
 from compiler.snapshot.records import ImageDamaged
 from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource, Touched
 from compiler.snapshot.snapshot import NodeId, SecretName
@@ -18,6 +19,7 @@ __all__ = ["HEADER", "Places", "Segments", "decode", "encode"]
 
 HEADER: Final = b"meshwright serving image 1\n"
 _BATCH: Final = 500
+_T = TypeVar("_T")
 _TYPE_URLS: Final = {kind.file: kind.type_url for kind in ResourceType}
 
 
@@ -28,13 +30,26 @@ class ResourceRecord(msgspec.Struct, tag="r", array_like=True, frozen=True):
     """Name, version and body of each."""
 
 
+class SecretEntry(NamedTuple):
+    """The fields of a SecretName, in their order."""
+
+    name: str
+    authority: str
+    uris: tuple[str, ...] = ()
+    lifetime_seconds: int = 0
+    sources: tuple[str, ...] = ()
+    kind: str = ""
+    mesh: str = ""
+    trusted: tuple[Trusted, ...] = ()
+
+
 class FileRecord(msgspec.Struct, tag="f", array_like=True, frozen=True):
     """A file of a snapshot, by its blob id: places of resources of one type, or names of secrets."""
 
     blob: bytes
     kind: str
     resources: tuple[int, ...] = ()
-    secrets: tuple[tuple[str, str, tuple[str, ...], int], ...] = ()
+    secrets: tuple["SecretEntry", ...] = ()
 
 
 class ProxyEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -118,15 +133,21 @@ class Places:
         self.last = ServedGeneration(record.number, record.commit, record.digest)
 
     def records(self, number: int, commit: str | None, tree: GenerationTree, changes: TreeChanges) -> Iterator[Record]:
-        """What must be appended for this generation, in order."""
-        files = {blob.id: (name, blob) for folder in changes.changed for name, blob in _files(folder)}
-        missing = [file for blob, file in files.items() if blob not in self._files]
-        yield from self._resource_records(missing)
-        for name, blob in missing:
+        """What must be appended for this generation, in order; each is soon made, however many proxies there are."""
+        entries: list[ProxyEntry] = []
+        for folders in _batches(changes.changed):
+            yield from self._content_records(folders)
+            entries += map(_entry, folders)
+        yield GenerationRecord(number, commit, tree.digest, tuple(entries), tuple(map(str, changes.removed)))
+
+    def _content_records(self, folders: Iterable[ProxyFolder]) -> Iterator[Record]:
+        held = self._files
+        files = [file for folder in folders for file in folder.entries.items() if file[1].id not in held]
+        missing = {blob.id: (name, blob) for name, blob in files if isinstance(blob, Blob)}
+        yield from self._resource_records(missing.values())
+        for name, blob in missing.values():
             yield self._file_record(name.removesuffix(".json"), blob)
             self._files.add(blob.id)
-        entries = tuple(_entry(folder) for folder in changes.changed)
-        yield GenerationRecord(number, commit, tree.digest, entries, tuple(map(str, changes.removed)))
 
     def _resource_records(self, files: Iterable[tuple[str, Blob]]) -> Iterator[ResourceRecord]:
         fresh: list[Rendered] = []
@@ -142,12 +163,13 @@ class Places:
 
     def _file_record(self, kind: str, blob: Blob) -> FileRecord:
         if blob.resources is None:
-            secrets = parse_secrets(blob.content)
-            return FileRecord(
-                blob.id, kind, (), tuple((one.name, one.authority, one.uris, one.lifetime_seconds) for one in secrets)
-            )
+            return FileRecord(blob.id, kind, (), tuple(map(_secret_entry, parse_secrets(blob.content))))
         resources = (self._resources[kind, one.name, one.version] for one in blob.resources.values())
         return FileRecord(blob.id, kind, tuple(resources))
+
+
+def _secret_entry(secret: SecretName) -> SecretEntry:
+    return SecretEntry(*(getattr(secret, field) for field in SecretEntry._fields))
 
 
 class Segments:
@@ -156,8 +178,8 @@ class Segments:
     def __init__(self, known: ServedGeneration | None = None) -> None:
         self.resources: list[tuple[str, ServedResource]] = []
         self.generation: ServedGeneration | None = None
-        self._files: dict[bytes, tuple[str, Mapping[str, ServedResource]]] = {}
-        self._secrets: dict[bytes, tuple[SecretName, ...]] = {}
+        self._files: dict[bytes, tuple[str, Mapping[str, ServedResource], tuple[SecretName, ...]]] = {}
+        self._trusted: dict[tuple[Trusted, ...], tuple[Trusted, ...]] = {}
         self._known_proxies = known.proxies if known else {}
         self._known_bodies = _bodies(known) if known else {}
         self._touched: set[str] = set()
@@ -184,10 +206,13 @@ class Segments:
         return name, ServedResource(version, self._known_bodies.get(body, body))
 
     def _add_file(self, record: FileRecord) -> None:
-        self._secrets[record.blob] = tuple(SecretName(*secret) for secret in record.secrets)
-        if record.resources:
-            resources = dict(self.resources[place] for place in record.resources)
-            self._files[record.blob] = (_TYPE_URLS[record.kind], resources)
+        resources = dict([self.resources[place] for place in record.resources])
+        secrets = tuple([self._secret(secret) for secret in record.secrets])
+        self._files[record.blob] = (_TYPE_URLS[record.kind] if resources else "", resources, secrets)
+
+    def _secret(self, entry: SecretEntry) -> SecretName:
+        """Whom to trust is the same for all of a mesh, and long."""
+        return SecretName(*entry[:-1], trusted=self._trusted.setdefault(entry.trusted, entry.trusted))
 
     def hand_out(self) -> ServedGeneration | None:
         """The newest generation, with the nodes that were touched since the one that was handed out before it."""
@@ -205,33 +230,36 @@ class Segments:
         for removed in record.removed:
             proxies.pop(removed, None)
         for entry in record.changed:
-            proxy = self._proxy(entry)
-            proxies[str(proxy.node)] = proxy
-            self._touched.add(str(proxy.node))
+            node = NodeId(*entry.node)
+            name = str(node)
+            proxies[name] = self._known_proxy(name, node, entry) or self._proxy(node, entry)
+            self._touched.add(name)
         return ServedGeneration(record.number, record.commit, record.digest, proxies)
 
-    def _proxy(self, entry: ProxyEntry) -> ServedProxy:
-        node = NodeId(*entry.node)
-        known = self._known_proxies.get(str(node))
-        if known and known.digest == entry.digest and known.node == node:
-            return known
-        secrets = tuple(secret for file in entry.files for secret in self._secrets[file])
-        resources = dict(self._files[file] for file in entry.files if file in self._files)
+    def _known_proxy(self, name: str, node: NodeId, entry: ProxyEntry) -> ServedProxy | None:
+        known = self._known_proxies.get(name)
+        return known if known is not None and known.digest == entry.digest and known.node == node else None
+
+    def _proxy(self, node: NodeId, entry: ProxyEntry) -> ServedProxy:
+        """One look at each file: a generation may change thousands of proxies, and they wait."""
+        resources: dict[str, Mapping[str, ServedResource]] = {}
+        secrets: tuple[SecretName, ...] = ()
+        for file in entry.files:
+            type_url, held, named = self._files[file]
+            if held:
+                resources[type_url] = held
+            secrets += named
         return ServedProxy(node, entry.digest, resources, secrets)
-
-
-def _files(folder: Folder) -> Iterator[tuple[str, Blob]]:
-    return ((name, entry) for name, entry in folder.entries.items() if isinstance(entry, Blob))
 
 
 def _entry(folder: ProxyFolder) -> ProxyEntry:
     node = folder.snapshot.node
     names = (node.mesh, node.zone, node.workload, node.proxy)
-    return ProxyEntry(names, folder.digest, tuple(blob.id for _, blob in _files(folder)))
+    return ProxyEntry(names, folder.digest, tuple([file.id for file in folder.entries.values()]))
 
 
-def _batches(resources: Sequence[Rendered]) -> Iterator[tuple[Rendered, ...]]:
-    remaining = iter(resources)
+def _batches(items: Sequence[_T]) -> Iterator[tuple[_T, ...]]:
+    remaining = iter(items)
     while batch := tuple(islice(remaining, _BATCH)):
         yield batch
 

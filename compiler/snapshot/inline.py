@@ -61,13 +61,17 @@ def inline_all(proxies: Mapping[str, EnvoyResources]) -> Bootstrap:
 
 
 def validate_with_envoy(bootstrap: Bootstrap, envoy_binary: str | Path) -> str | None:
-    """Envoy's objection, None where it has none; it names only the first. Raises OSError and TimeoutExpired."""
-    with tempfile.NamedTemporaryFile(suffix=".pb") as file:
-        file.write(bootstrap.SerializeToString(deterministic=True))
-        file.flush()
-        command = [str(envoy_binary), "--mode", "validate", "--disable-hot-restart", "-l", "error", "-c", file.name]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
-        output = (run.stdout + run.stderr).replace(file.name, "bootstrap")
+    """Envoy's objection, None where it has none; it names only the first. Raises OSError and TimeoutExpired.
+
+    It opens the files of access logs, so it runs where those with relative paths are thrown away.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "bootstrap.pb")
+        file.write_bytes(bootstrap.SerializeToString(deterministic=True))
+        binary = str(Path(envoy_binary).absolute())
+        command = [binary, "--mode", "validate", "--disable-hot-restart", "-l", "error", "-c", str(file)]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+        output = (run.stdout + run.stderr).replace(str(file), "bootstrap")
     return None if run.returncode == 0 else output.strip() or f"exit code {run.returncode}"
 
 

@@ -140,8 +140,8 @@ def _read_cluster(cluster: Any) -> Iterator[Mention]:
 
 
 def _read_secret(secret: Any) -> Iterator[Mention]:
-    """Without a source it is one of the bootstrap's."""
-    if secret.HasField("sds_config"):
+    """Without a source it is one of the bootstrap's, and another server than ours knows its own."""
+    if secret.sds_config.HasField("ads"):
         yield Reference(ResourceType.SECRET, secret.name)
 
 

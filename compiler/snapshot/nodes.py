@@ -37,6 +37,10 @@ class Nodes:
             if not holders:
                 del self._holders[name]
 
+    def find(self, name: str) -> ResourceKey | None:
+        """The resource whose snapshot has that name."""
+        return next(iter(self._holders.get(name, ())), None)
+
     def clashes(self, resources: ResourceSet) -> Iterator[Diagnostic]:
         """At every resource but the first of those that share a name."""
         for name in sorted(self._contested):

@@ -12,65 +12,22 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final, NamedTuple
 
 from compiler.forks import map_shares
-from compiler.snapshot.delta import make_delta
 from compiler.snapshot.digest import Folder, ProxyFolder, object_id
+from compiler.snapshot.entries import GitObject, make_entries
 
 __all__ = ["GitObject", "commit_object", "new_objects", "read_sound_pack", "sync_folder", "write_durably", "write_pack"]
 
-_COMPRESSION: Final = 3
-"""Our JSON repeats itself over long stretches: this is as quick as level 1, and a sixth smaller."""
-_TOO_SHORT: Final = 100
-"""Content of which compression takes nothing off, but 20 µs."""
-_SHORT: Final = 1000
-"""Content for which zlib's usual window costs more to set up than all the rest."""
 MANY: Final = 5000
 """Objects of which it is worth the copies between processes to pack them on every core (docs/decisions/0014)."""
-_PACK_KINDS: Final = {"commit": 1, "tree": 2, "blob": 3}
-_DELTA_BY_OFFSET: Final = 6
 _LARGE_OFFSET: Final = 1 << 31
 _INDEX_MARK: Final = struct.pack(">4sI", b"\xfftOc", 2)
 
 
-class _Content(Protocol):
-    @property
-    def pieces(self) -> Sequence[bytes]: ...
-
-
 class _Bytes(NamedTuple):
     pieces: tuple[bytes]
-
-
-class GitObject(NamedTuple):
-    """An object to be written; its bytes are asked for when its turn comes. Those `alike` are tried as deltas."""
-
-    kind: str
-    id: bytes
-    source: _Content
-    alike: tuple[str, str] | None = None
-
-
-class _Whole(NamedTuple):
-    """An object that others may be deltas against, and its place among the entries."""
-
-    pieces: Sequence[bytes]
-    place: int
-
-
-class _Entry(NamedTuple):
-    """An object as a pack has it; `base` is the place, among the entries, of the one that it is a delta against."""
-
-    id: bytes
-    header: bytes
-    compressed: bytes
-    base: int | None = None
-
-    def written(self, offset: int, offsets: Sequence[int]) -> bytes:
-        """What stands at this offset, those of the entries before it being known."""
-        distance = b"" if self.base is None else _distance(offset - offsets[self.base])
-        return self.header + distance + self.compressed
 
 
 class _Packed(NamedTuple):
@@ -182,7 +139,7 @@ def _pack_into(file: BinaryIO, objects: Sequence[GitObject], processes: int) -> 
     packed: list[_Packed] = []
     end = len(header)
     groups = _group(objects)
-    for share in map_shares(_entries, groups, processes=processes if len(objects) >= MANY else 1):
+    for share in map_shares(make_entries, groups, processes=processes if len(objects) >= MANY else 1):
         offsets: list[int] = []
         for entry in share:
             written = entry.written(end, offsets)
@@ -201,53 +158,6 @@ def _group(objects: Sequence[GitObject]) -> list[list[GitObject]]:
     for one in objects:
         groups.setdefault(one.alike or one.id, []).append(one)
     return list(groups.values())
-
-
-def _entries(groups: Sequence[Sequence[GitObject]]) -> list[_Entry]:
-    entries: list[_Entry] = []
-    for group in groups:
-        base: _Whole | None = None
-        for one in group:
-            pieces = one.source.pieces
-            delta = make_delta(base.pieces, pieces) if base else None
-            if base and delta:
-                header = _entry_header(_DELTA_BY_OFFSET, len(delta))
-                entries.append(_Entry(one.id, header, _compress(delta), base.place))
-                continue
-            base, content = _Whole(pieces, len(entries)), b"".join(pieces)
-            entries.append(_Entry(one.id, _entry_header(_PACK_KINDS[one.kind], len(content)), _compress(content)))
-    return entries
-
-
-def _compress(content: bytes) -> bytes:
-    """The smaller the content, the more of the time is setting up."""
-    if len(content) < _TOO_SHORT:
-        compressor = zlib.compressobj(0, zlib.DEFLATED, 9, 1)
-    elif len(content) < _SHORT:
-        compressor = zlib.compressobj(_COMPRESSION, zlib.DEFLATED, 10, 4)
-    else:
-        compressor = zlib.compressobj(_COMPRESSION)
-    return compressor.compress(content) + compressor.flush()
-
-
-def _entry_header(kind: int, size: int) -> bytes:
-    """Three bits of kind and four of size, then seven bits of size a byte, smallest first."""
-    header = bytearray([kind << 4 | size & 15])
-    size >>= 4
-    while size:
-        header[-1] |= 128
-        header.append(size & 127)
-        size >>= 7
-    return bytes(header)
-
-
-def _distance(distance: int) -> bytes:
-    """Seven bits a byte, largest first; each byte that another follows stands for one more than it says."""
-    encoded = [distance & 127]
-    while distance := distance >> 7:
-        distance -= 1
-        encoded.append(128 | distance & 127)
-    return bytes(reversed(encoded))
 
 
 def _pack_index(packed: Sequence[_Packed], checksum: bytes) -> bytes:

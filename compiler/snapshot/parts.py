@@ -1,7 +1,6 @@
 """Parts of a proxy: each is translated, rendered and checked once, however many proxies share it."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace as with_fields
 from typing import Any, Final, NamedTuple
 
@@ -9,29 +8,42 @@ from google.protobuf.message import Message
 from msgspec.structs import replace
 
 from compiler.diagnostics import Code, Severity
-from compiler.envoy.clusters import inbound_cluster
-from compiler.envoy.endpoints import load_assignment
-from compiler.envoy.listeners import inbound_listener
-from compiler.envoy.policy import HOOKS
+from compiler.envoy.beside import direct_resources, probe_listener, readiness_listener
+from compiler.envoy.clusters import HTTP, inbound_cluster
+from compiler.envoy.endpoints import load_assignment, spread_assignment
+from compiler.envoy.gateways import gateway_listener, gateway_traffic
+from compiler.envoy.listeners import inbound_listener, outbound_listener
+from compiler.envoy.names_table import names_listener, names_routes
+from compiler.envoy.policy import HOOKS, Policies
 from compiler.envoy.resources import ResourceType
+from compiler.envoy.routes import outbound_routes
+from compiler.envoy.secrets import agent_cluster
 from compiler.envoy.translate import (
-    Built,
     inbound_traffic,
     name_of,
     outbound_resources,
     transparent_resources,
     upstream_resources,
+    uses_tls,
 )
+from compiler.envoy.zone_proxies import gate_listener, opening_resources, passage_cluster
 from compiler.memo import Memo, Query
+from compiler.mesh.calls import Inbound, Outbound, Permission, Tls, Upstream
+from compiler.mesh.destination import Endpoint, Spread
+from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.order import Origin
-from compiler.mesh.proxy import Confs, Inbound, Outbound, Permission, Proxy, Transparent, Upstream, Value
+from compiler.mesh.proxy import Asked, Direct, NameRecord, Probes, Proxy, Transparent
 from compiler.mesh.services import ENDPOINTS, Port
+from compiler.mesh.value import Applied, Confs, Owner, Value
+from compiler.mesh.zones.passing import Opening, Passage, ZoneGate
+from compiler.mesh.zones.views import SEEN, View
+from compiler.resources.findings import BAD_TARGET
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.constraints import check_constraints
 from compiler.snapshot.findings import Reading
 from compiler.snapshot.reading import read
 from compiler.snapshot.references import Links, Reference, links_of
-from compiler.snapshot.template import Template, has_holes, make_template, without_holes
+from compiler.snapshot.template import Template, has_holes, make_template, with_addresses, without_holes
 from compiler.snapshot.traps import known_traps
 
 ENVOY_REFUSES: Final = Code(
@@ -48,17 +60,18 @@ RENDERED: Final = "JSON rendered"
 
 
 class Problem(NamedTuple):
-    """A mistake in a resource; the policies behind it, the most telling first."""
+    """A mistake in a resource, at a `path` of it; the policies behind it, the most telling first."""
 
     code: Code
     message: str
     origins: tuple[Origin, ...] = ()
+    path: str = ""
 
 
 class Part(NamedTuple):
     """The resources of one part of a proxy, what they name, the policies behind them, what Envoy would refuse.
 
-    `templates` are resources that each replica has of its own.
+    `templates` are resources that each replica has of its own, `matched` the patches that found something in it.
     """
 
     rendered: tuple[Rendered, ...]
@@ -66,6 +79,7 @@ class Part(NamedTuple):
     causes: tuple[Origin, ...]
     problems: tuple[Problem, ...]
     templates: tuple[Template, ...] = ()
+    matched: tuple[Origin, ...] = ()
 
 
 PartKey = tuple[Query[Any, Part], Value]
@@ -73,24 +87,139 @@ PartKey = tuple[Query[Any, Part], Value]
 
 
 class Assignment(Value, frozen=True):
-    """The endpoints of a cluster as one zone sees them; without a preferred zone all are equal."""
+    """The endpoints of a cluster as one zone sees them; without a preferred zone all are equal.
+
+    Where a policy spreads calls over zones, it alone decides, and the zone is the caller's.
+    """
 
     cluster: str
     port: Port
     preferred_zone: str | None
+    spread: Spread | None = None
+    seen: View | None = None
+    """Where zones have proxies between them, from which zone the endpoints are seen."""
 
 
-def list_parts(proxy: Proxy) -> Iterator[PartKey]:
+class Agent(Value, frozen=True):
+    """Of SPIRE, and how long it is waited for."""
+
+    nanoseconds: int
+
+
+class Names(Value, frozen=True):
+    """What the names of services stand for at a proxy."""
+
+    records: tuple[NameRecord, ...]
+
+
+class Support(Value, frozen=True):
+    """What a policy needs beside the resources that it decorates."""
+
+    applied: Applied
+    owner: Owner | None
+
+
+def list_parts(proxy: Proxy, policies: Policies) -> Iterator[PartKey]:
     """All but the endpoints, which change more often and are not the same in every zone."""
     for inbound in proxy.inbounds:
-        at_workload = replace(inbound, address="", port=0, permission=Permission())
+        at_workload = replace(inbound, address="", port=0, permission=Permission(), owner=None)
         yield INBOUND_LISTENER, replace(inbound, **_NOWHERE)
         yield INBOUND_CLUSTER, at_workload
-        yield INBOUND_TRAFFIC, replace(at_workload, permission=inbound.permission, **_NOWHERE)
-    yield from ((OUTBOUND, outbound) for outbound in proxy.outbounds)
+        owner = _routes_owner(inbound, policies) if inbound.owner is not None else None
+        yield INBOUND_TRAFFIC, replace(at_workload, permission=inbound.permission, owner=owner, **_NOWHERE)
+    for outbound in proxy.outbounds:
+        yield from _list_outbound(outbound)
     yield from ((UPSTREAM, upstream) for upstream in proxy.upstreams)
     if proxy.transparent is not None:
         yield TRANSPARENT, proxy.transparent
+    for gate in proxy.gates:
+        yield GATE, gate
+        yield from ((PASSAGE, one) for one in gate.passages)
+        yield from ((OPENING, one) for one in gate.openings)
+    if proxy.names is not None:
+        yield NAMES, Names(proxy.names)
+    yield from _list_beside(proxy)
+    for listener in proxy.gateway:
+        yield GATEWAY_LISTENER, listener
+        yield GATEWAY_TRAFFIC, replace(listener, address="")
+    yield from ((SUPPORT, support) for support in _list_supports(proxy, policies))
+
+
+def _list_beside(proxy: Proxy) -> Iterator[PartKey]:
+    if proxy.certification.agent_nanoseconds and uses_tls(proxy):
+        yield AGENT, Agent(proxy.certification.agent_nanoseconds)
+    if proxy.asked is not None:
+        yield READINESS, proxy.asked
+    if proxy.probes is not None:
+        yield PROBES, proxy.probes
+    if proxy.direct is not None:
+        yield DIRECT, proxy.direct
+
+
+def _routes_owner(inbound: Inbound, policies: Policies) -> Owner | None:
+    """Only where a policy names it at the routes themselves: else they are those of every workload of this shape."""
+    naming = (policies[applied.policy] for applied in inbound.confs)
+    return inbound.owner if any(one.kind.names_owner and one.hooks.route_filters for one in naming) else None
+
+
+def _list_outbound(outbound: Outbound) -> Iterator[PartKey]:
+    """Where policies name the caller, its listener is its own, and the routes are still those of every caller."""
+    if outbound.owner is None or not outbound.routes:
+        yield OUTBOUND, outbound
+        return
+    yield OUTBOUND_LISTENER, outbound
+    yield OUTBOUND_ROUTES, replace(outbound, owner=None)
+
+
+def _list_supports(proxy: Proxy, policies: Policies) -> Iterable[Support]:
+    """Each once, however many parts of the proxy have the conf; whose it is counts only where the policy asks."""
+    supporting = {name for name, policy in policies.items() if policy.hooks.resources is not None}
+    found: dict[Support, None] = {}
+    for applied in dict.fromkeys(_all_applied(proxy)):
+        if applied.policy in supporting:
+            owner = proxy.owner if policies[applied.policy].kind.names_owner else None
+            found[Support(replace(applied, matches=()), owner)] = None
+    return found
+
+
+def _all_applied(proxy: Proxy) -> Iterator[Applied]:
+    yield from proxy.confs
+    for inbound in proxy.inbounds:
+        yield from inbound.confs
+        yield from (applied for rule in inbound.source_rules for applied in rule.confs)
+    for outbound in proxy.outbounds:
+        yield from outbound.confs
+        yield from (applied for route in outbound.routes for applied in route.confs)
+    yield from proxy.transparent.confs if proxy.transparent is not None else ()
+    for chain in (chain for listener in proxy.gateway for chain in listener.chains):
+        yield from chain.incoming + chain.outgoing
+        yield from (applied for host in chain.hosts for route in host.routes for applied in route.confs)
+        yield from (applied for host in chain.hosts for applied in host.confs)
+
+
+def _names(memo: Memo, names: Names) -> Part:
+    listener, routes = names_listener(), names_routes(names.records)
+    return render_each(memo, iter([(ResourceType.LISTENER, listener), (ResourceType.ROUTE, routes)]), ())
+
+
+def _support(memo: Memo, support: Support) -> Part:
+    return render_each(memo, support_resources(support, memo.read(HOOKS, None)), support.applied.origins)
+
+
+def support_resources(support: Support, policies: Policies) -> tuple[tuple[ResourceType, Message], ...]:
+    hook = policies[support.applied.policy].hooks.resources
+    return tuple(hook(support.applied.conf, support.owner)) if hook is not None else ()
+
+
+def join_parts(parts: Sequence[Part]) -> Part:
+    """What several have, as one."""
+    return Part(
+        tuple(one for part in parts for one in part.rendered),
+        {reference: links for part in parts for reference, links in part.links.items()},
+        tuple(dict.fromkeys(origin for part in parts for origin in part.causes)),
+        tuple(problem for part in parts for problem in part.problems),
+        tuple(template for part in parts for template in part.templates),
+    )
 
 
 _NOWHERE: Final[Mapping[str, Any]] = {"workload_address": "", "workload_port": 0, "workload_version": 0}
@@ -98,85 +227,194 @@ _NOWHERE: Final[Mapping[str, Any]] = {"workload_address": "", "workload_port": 0
 
 def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
     message = inbound_listener(inbound, memo.read(HOOKS, None))
-    return _own_part(memo, ResourceType.LISTENER, message, _inbound_origins(inbound))
+    part = _told(render_each(memo, ((ResourceType.LISTENER, message),), inbound_origins(inbound)), inbound.tls)
+    return part._replace(problems=(*part.problems, *_without_requests(inbound)))
+
+
+def _without_requests(inbound: Inbound) -> Iterator[Problem]:
+    """A permission of some requests cannot be judged where Envoy sees none."""
+    conditional = [entry for entry in inbound.permission.entries if entry.requests and inbound.protocol not in HTTP]
+    for entry in conditional if inbound.tls is not None else ():
+        message = f"{inbound.name} speaks {inbound.protocol}, so http has nothing to match there"
+        yield Problem(BAD_TARGET, message, (entry.origin,))
 
 
 def _inbound_cluster(memo: Memo, inbound: Inbound) -> Part:
     message = inbound_cluster(inbound, memo.read(HOOKS, None))
-    return _own_part(memo, ResourceType.CLUSTER, message, _inbound_origins(inbound))
+    return render_each(memo, ((ResourceType.CLUSTER, message),), inbound_origins(inbound))
 
 
 def _inbound_traffic(memo: Memo, inbound: Inbound) -> Part:
-    return _part(memo, inbound_traffic(inbound, memo.read(HOOKS, None)), _inbound_origins(inbound))
+    return render_each(memo, inbound_traffic(inbound, memo.read(HOOKS, None)), inbound_origins(inbound))
 
 
-def _inbound_origins(inbound: Inbound) -> list[Origin]:
-    return [*_origins(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
+def inbound_origins(inbound: Inbound) -> list[Origin]:
+    return [*origins_of_confs(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
 
 
 def _outbound(memo: Memo, outbound: Outbound) -> Part:
-    routes = [origin for route in outbound.routes for origin in (*route.origins, *_origins(route.confs))]
-    return _part(memo, outbound_resources(outbound, memo.read(HOOKS, None)), [*routes, *_origins(outbound.confs)])
+    return render_each(memo, outbound_resources(outbound, memo.read(HOOKS, None)), outbound_origins(outbound))
+
+
+def _outbound_listener(memo: Memo, outbound: Outbound) -> Part:
+    message = outbound_listener(outbound, memo.read(HOOKS, None))
+    return render_each(memo, iter([(ResourceType.LISTENER, message)]), outbound_origins(outbound))
+
+
+def _outbound_routes(memo: Memo, outbound: Outbound) -> Part:
+    message = outbound_routes(outbound, memo.read(HOOKS, None))
+    return render_each(memo, iter([(ResourceType.ROUTE, message)]), outbound_origins(outbound))
+
+
+def outbound_origins(outbound: Outbound) -> list[Origin]:
+    routes = [origin for route in outbound.routes for origin in (*route.origins, *origins_of_confs(route.confs))]
+    return [*routes, *outbound.backend_origins, *origins_of_confs(outbound.confs)]
 
 
 def _upstream(memo: Memo, upstream: Upstream) -> Part:
-    return _part(memo, upstream_resources(upstream, memo.read(HOOKS, None)), _origins(upstream.confs))
+    part = render_each(memo, upstream_resources(upstream, memo.read(HOOKS, None)), upstream_origins(upstream))
+    return _told(part, upstream.tls)
+
+
+def upstream_origins(upstream: Upstream) -> list[Origin]:
+    return [*origins_of_confs(upstream.confs), *tls_origins(upstream.tls)]
+
+
+def _agent(memo: Memo, agent: Agent) -> Part:
+    return render_each(memo, iter([(ResourceType.CLUSTER, agent_cluster(agent.nanoseconds))]), ())
 
 
 def _transparent(memo: Memo, transparent: Transparent) -> Part:
-    return _part(memo, transparent_resources(transparent, memo.read(HOOKS, None)), _origins(transparent.confs))
+    origins = [*transparent.origins, *origins_of_confs(transparent.confs)]
+    return render_each(memo, transparent_resources(transparent, memo.read(HOOKS, None)), origins)
+
+
+def _gate(memo: Memo, gate: ZoneGate) -> Part:
+    message = gate_listener(gate, memo.read(HOOKS, None))
+    built = ((ResourceType.LISTENER, message),) if message is not None else ()
+    return render_each(memo, built, gate_origins(gate))
+
+
+def gate_origins(gate: ZoneGate) -> list[Origin]:
+    return [origin for one in gate.openings for origin in origins_of_confs(one.confs)]
+
+
+def _passage(memo: Memo, passage: Passage) -> Part:
+    return render_each(memo, iter([(ResourceType.CLUSTER, passage_cluster(passage))]), ())
+
+
+def _opening(memo: Memo, opening: Opening) -> Part:
+    part = _told(
+        render_each(memo, opening_resources(opening, memo.read(HOOKS, None)), opening_origins(opening)), opening.tls
+    )
+    return part._replace(problems=(*part.problems, *_without_requests(opening)))
+
+
+def opening_origins(opening: Opening) -> list[Origin]:
+    return [*inbound_origins(opening), *upstream_origins(opening.upstream)]
+
+
+def _gateway_listener(memo: Memo, listener: GatewayListener) -> Part:
+    message = gateway_listener(listener, memo.read(HOOKS, None))
+    return render_each(memo, ((ResourceType.LISTENER, message),), gateway_origins(listener))
+
+
+def _gateway_traffic(memo: Memo, listener: GatewayListener) -> Part:
+    return render_each(memo, gateway_traffic(listener, memo.read(HOOKS, None)), gateway_origins(listener))
+
+
+def gateway_origins(listener: GatewayListener) -> list[Origin]:
+    hosts = [host for chain in listener.chains for host in chain.hosts]
+    routes = (route for host in hosts for route in host.routes)
+    own = [origin for route in routes for origin in (*route.origins, *origins_of_confs(route.confs))]
+    own += [origin for host in hosts for origin in origins_of_confs(host.confs)]
+    confs = (origin for chain in listener.chains for origin in origins_of_confs(chain.outgoing + chain.incoming))
+    return [*own, *(origin for chain in listener.chains for origin in chain.origins), *listener.origins, *confs]
+
+
+def _readiness(memo: Memo, asked: Asked) -> Part:
+    return render_each(memo, ((ResourceType.LISTENER, readiness_listener(asked)),), ())
+
+
+def _probes(memo: Memo, probes: Probes) -> Part:
+    return render_each(memo, ((ResourceType.LISTENER, probe_listener(probes)),), ())
+
+
+def _direct(memo: Memo, direct: Direct) -> Part:
+    return _told(render_each(memo, direct_resources(direct), tls_origins(direct.tls)), direct.tls)
 
 
 def _assignment(memo: Memo, wanted: Assignment) -> Part:
-    endpoints = memo.ask(ENDPOINTS, wanted.port)
-    message = load_assignment(wanted.cluster, endpoints, wanted.preferred_zone)
-    part = _part(memo, iter([(ResourceType.ENDPOINT, message)]), ())
+    endpoints, preferred = _endpoints(memo, wanted)
+    if wanted.spread is None:
+        message = load_assignment(wanted.cluster, endpoints, preferred)
+    else:
+        message = spread_assignment(wanted.cluster, endpoints, wanted.preferred_zone or "", wanted.spread)
+    part = render_each(memo, iter([(ResourceType.ENDPOINT, message)]), ())
     return part._replace(rendered=tuple(_in_localities(one) for one in part.rendered))
+
+
+def _endpoints(memo: Memo, wanted: Assignment) -> tuple[tuple[Endpoint, ...], str | None]:
+    """With the zone that is preferred: behind a zone proxy other zones come second (kuma-core §5.6)."""
+    if wanted.seen is None:
+        return memo.ask(ENDPOINTS, wanted.port), wanted.preferred_zone
+    seen = memo.ask(SEEN, wanted.seen)
+    second = seen.apart and wanted.port.section and not wanted.seen.side
+    return seen.endpoints, wanted.seen.zone if second else wanted.preferred_zone
 
 
 def _in_localities(assignment: Rendered) -> Rendered:
     """Zones prefer different endpoints and list the same ones: apart from each other, the lists are stored once."""
-    return with_fields(assignment, pieces=tuple(_BESIDE_LISTS.split(assignment.member)))
+    member = assignment.member
+    for member_of_locality in _BESIDE_LISTS:
+        member = member.replace(member_of_locality, _CUT + member_of_locality)
+    return with_fields(assignment, pieces=tuple(member.split(_CUT)))
 
 
-_BESIDE_LISTS: Final = re.compile(rb'(?="(?:lbEndpoints|locality)": )')
+_BESIDE_LISTS: Final = (b'"lbEndpoints": ', b'"locality": ')
+_CUT: Final = b"\0"
+"""No JSON can hold it as it is."""
 
 
-def _part(memo: Memo, built: Built, origins: Iterable[Origin]) -> Part:
+def render_each(memo: Memo, built: Iterable[tuple[ResourceType, Message]], origins: Iterable[Origin]) -> Part:
     causes = tuple(dict.fromkeys(origins))
     made = [_one(kind, message, causes) for kind, message in built]
     memo.count(RENDERED, len(made))
     return Part(
-        tuple(one.rendered for one in made),
-        {Reference(one.rendered.type, one.rendered.name): one.links for one in made},
+        tuple([one.form for one in made if isinstance(one.form, Rendered)]),
+        {Reference(one.form.type, one.form.name): one.links for one in made},
         causes,
-        tuple(problem for one in made for problem in one.problems),
+        tuple([problem for one in made for problem in one.problems]),
+        tuple([one.form for one in made if isinstance(one.form, Template)]),
     )
 
 
 class _One(NamedTuple):
-    rendered: Rendered
+    form: Rendered | Template
     links: Links
     problems: tuple[Problem, ...]
 
 
 def _one(kind: ResourceType, message: Message, causes: tuple[Origin, ...]) -> _One:
-    """Read once for everything that is wanted of it."""
+    """Read once for everything that is wanted of it; of something that replicas have one each of, the links."""
     name, reading = name_of(message), read(message)
-    problems = tuple(_refused(kind, name, message, causes, reading))
-    return _One(render(kind, name, message, reading), links_of(kind, name, message, reading), problems)
+    rendered = render(kind, name, message, reading)
+    template = make_template(rendered, message) if has_holes(rendered) else None
+    if template is None:
+        problems = tuple(_refused(kind, name, message, causes, reading))
+    else:
+        problems = tuple(_refused_filled(kind, name, message, causes, template))
+    return _One(template or rendered, links_of(kind, name, message, reading), problems)
 
 
-def _own_part(memo: Memo, kind: ResourceType, message: Message, origins: Iterable[Origin]) -> Part:
-    """Of something that replicas have one each of, unless they all listen or connect at the same place."""
-    name, causes = name_of(message), tuple(dict.fromkeys(origins))
-    if not has_holes(message):
-        return _part(memo, iter([(kind, message)]), causes)
-    memo.count(RENDERED, 1)
-    whole, reading = without_holes(message), read(message)
-    problems = tuple(_refused(kind, name, whole, causes, read(whole)))
-    links = {Reference(kind, name): links_of(kind, name, message, reading)}
-    return Part((), links, causes, problems, (make_template(kind, name, message, reading),))
+def _refused_filled(
+    kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...], template: Template
+) -> Iterator[Problem]:
+    """A hole for a name is as good as a name but for what is held to an expression; then it is filled in to judge."""
+    whole = with_addresses(message) if template.is_placed else message
+    if any(_refused(kind, name, whole, causes, read(whole))):
+        whole = without_holes(message)
+        yield from _refused(kind, name, whole, causes, read(whole))
 
 
 def _refused(
@@ -184,10 +422,30 @@ def _refused(
 ) -> Iterator[Problem]:
     for violation in (*check_constraints(message, reading), *known_traps(message, reading)):
         text = f"Envoy would refuse {kind.file} {name!r} at {violation.path}: {violation.message}"
-        yield Problem(ENVOY_REFUSES, text, causes)
+        yield Problem(ENVOY_REFUSES, text, causes, violation.path)
 
 
-def _origins(confs: Confs) -> list[Origin]:
+def tls_origins(tls: Tls | None) -> tuple[Origin, ...]:
+    return tls.origins if tls is not None else ()
+
+
+def _told(part: Part, tls: Tls | None) -> Part:
+    """What is wrong in how TLS is spoken is told to who says so before all others."""
+    if not part.problems:
+        return part
+    return part._replace(problems=tuple(_tell(one, tls_origins(tls)) for one in part.problems))
+
+
+def _tell(problem: Problem, origins: tuple[Origin, ...]) -> Problem:
+    if _SOCKET not in problem.path:
+        return problem
+    return problem._replace(origins=tuple(dict.fromkeys((*origins, *problem.origins))))
+
+
+_SOCKET: Final = "transportSocket"
+
+
+def origins_of_confs(confs: Confs) -> list[Origin]:
     """Of each kind the item that overrides the others."""
     return [applied.origins[-1] for applied in confs if applied.origins]
 
@@ -199,6 +457,19 @@ INBOUND_LISTENER: Final[Query[Inbound, Part]] = Query("inbound listeners", _inbo
 INBOUND_CLUSTER: Final[Query[Inbound, Part]] = Query("inbound clusters", _inbound_cluster, _RECENT)
 INBOUND_TRAFFIC: Final[Query[Inbound, Part]] = Query("inbound traffic", _inbound_traffic, _RECENT)
 OUTBOUND: Final[Query[Outbound, Part]] = Query("outbound resources", _outbound, _RECENT)
+OUTBOUND_LISTENER: Final[Query[Outbound, Part]] = Query("outbound listeners", _outbound_listener, _RECENT)
+OUTBOUND_ROUTES: Final[Query[Outbound, Part]] = Query("outbound routes", _outbound_routes, _RECENT)
 UPSTREAM: Final[Query[Upstream, Part]] = Query("upstream resources", _upstream, _RECENT)
 ASSIGNMENT: Final[Query[Assignment, Part]] = Query("load assignments", _assignment)
+GATE: Final[Query[ZoneGate, Part]] = Query("zone listeners made", _gate, _RECENT)
+PASSAGE: Final[Query[Passage, Part]] = Query("passage clusters", _passage, _RECENT)
+OPENING: Final[Query[Opening, Part]] = Query("opening resources", _opening, _RECENT)
+NAMES: Final[Query[Names, Part]] = Query("names table", _names, _RECENT)
+GATEWAY_LISTENER: Final[Query[GatewayListener, Part]] = Query("gateway listeners", _gateway_listener, _RECENT)
+GATEWAY_TRAFFIC: Final[Query[GatewayListener, Part]] = Query("gateway traffic", _gateway_traffic, _RECENT)
+READINESS: Final[Query[Asked, Part]] = Query("readiness listeners", _readiness, _RECENT)
+PROBES: Final[Query[Probes, Part]] = Query("probe listeners", _probes, _RECENT)
+DIRECT: Final[Query[Direct, Part]] = Query("direct resources", _direct, _RECENT)
+SUPPORT: Final[Query[Support, Part]] = Query("support resources", _support)
+AGENT: Final[Query[Agent, Part]] = Query("agents", _agent, _RECENT)
 TRANSPARENT: Final[Query[Transparent, Part]] = Query("transparent resources", _transparent, _RECENT)

@@ -17,6 +17,7 @@ from compiler.snapshot.links import Address, Manager, Objection, Override, Refer
 from compiler.snapshot.reading import read
 
 __all__ = [
+    "ADDRESS",
     "Inconsistency",
     "Links",
     "Manager",
@@ -53,6 +54,10 @@ class Links:
 
 
 _NONE = Links()
+ADDRESS = "address"
+"""The rule that no two listeners are on one address."""
+ORPHAN = "orphan"
+"""The rule that what Envoy subscribes to is named by something."""
 _SUBSCRIBED = (ResourceType.ENDPOINT, ResourceType.ROUTE, ResourceType.EXTENSION, ResourceType.SECRET)
 
 
@@ -125,8 +130,13 @@ def _dangling_and_orphans(
         for reference in each.references & missing:
             yield Inconsistency(owner, "dangling", f"names the {reference}, which this proxy does not have")
     for orphan in present - named:
-        if orphan.type in _SUBSCRIBED:
-            yield Inconsistency(orphan, "orphan", "is named by no other resource of this proxy")
+        if orphan.type in _SUBSCRIBED and not _is_agents(orphan):
+            yield Inconsistency(orphan, ORPHAN, "is named by no other resource of this proxy")
+
+
+def _is_agents(reference: Reference) -> bool:
+    """What an agent of SPIRE knows is called by a SPIFFE id, and comes from there."""
+    return reference.type is ResourceType.SECRET and "://" in reference.name
 
 
 def _wrong_types(links: Mapping[Reference, Links]) -> Iterator[Inconsistency]:
@@ -156,7 +166,7 @@ def _shared_addresses(links: Mapping[Reference, Links]) -> Iterator[Inconsistenc
     for address, sharing in owners.items():
         for owner in sharing if len(sharing) > 1 else ():
             others = ", ".join(sorted(repr(other.name) for other in sharing if other != owner))
-            yield Inconsistency(owner, "address", f"listens on {address}, as {others} does")
+            yield Inconsistency(owner, ADDRESS, f"listens on {address}, as {others} does")
 
 
 def _inner_name(kind: ResourceType, message: Any) -> str:

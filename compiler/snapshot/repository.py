@@ -14,6 +14,7 @@ from typing import IO, Final, NamedTuple, cast
 from compiler.snapshot.digest import object_id
 from compiler.snapshot.failures import StoreDamaged, StoreError, storing
 from compiler.snapshot.objects import read_sound_pack, sync_folder, write_durably
+from compiler.snapshot.packing import Packing
 
 __all__ = ["BareRepository", "StoredFile", "StoredObject", "is_object_id"]
 
@@ -94,9 +95,17 @@ class BareRepository:
         """Locks and unfinished files of a writer that was killed; only the one writer may call this."""
         leftovers = [*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock"), *self.path.glob("gc.pid")]
         leftovers += [*self.objects.glob("tmp_*"), *self.objects.glob("pack/tmp_*"), *self.objects.glob("??/tmp_*")]
+        leftovers += [*self.objects.glob("pack/.tmp-*"), *self.objects.glob("pack/*.lock")]
         for leftover in leftovers:
             with storing(f"remove {leftover}"):
                 leftover.unlink(missing_ok=True)
+
+    def remove_half_packs(self) -> None:
+        """What Git left of packs it was removing or putting in place, and would keep for ever; only while none runs."""
+        for leftover in self.objects.glob("pack/pack-*"):
+            if not all(leftover.with_suffix(ending).exists() for ending in (".pack", ".idx")):
+                with storing(f"remove {leftover}"):
+                    leftover.unlink(missing_ok=True)
 
     def read_ref(self, name: str) -> str | None:
         """What `refs/<name>` holds, which is a commit's id unless it is damaged; Git may have packed it."""
@@ -127,8 +136,8 @@ class BareRepository:
     def packs(self) -> int:
         return sum(1 for _ in self.objects.glob("pack/*.pack"))
 
-    def git(self, *arguments: str, standard_input: bytes = b"", descriptors: Iterable[int] = ()) -> bytes:
-        """What Git prints. `descriptors` stay open in it: a lock is then held until Git itself has ended."""
+    def git(self, *arguments: str, standard_input: bytes = b"") -> bytes:
+        """What Git prints."""
         command = ["git", f"--git-dir={self.path}", *arguments]
         try:
             done = subprocess.run(
@@ -138,7 +147,6 @@ class BareRepository:
                 check=False,
                 timeout=_DEADLINE_SECONDS,
                 env=_environment(),
-                pass_fds=tuple(descriptors),
             )
         except subprocess.TimeoutExpired as error:
             raise StoreDamaged(f"git {arguments[0]} did not end within {_DEADLINE_SECONDS:.0f} s") from error
@@ -147,6 +155,10 @@ class BareRepository:
         if done.returncode:
             raise StoreDamaged(f"git {arguments[0]} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
         return done.stdout
+
+    def begin_packing(self, lock: int) -> Packing:
+        """Git packs what is referred to and removes the rest. `lock` is held until Git itself has ended."""
+        return Packing(self.path, _environment(), lock)
 
     def list_objects(self, *arguments: str) -> tuple[str, ...]:
         """Ids of all objects below these; raises `StoreDamaged` where a folder is missing."""

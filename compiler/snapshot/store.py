@@ -9,6 +9,7 @@ from compiler.snapshot.digest import Folder, GenerationTree, manifest_blob, writ
 from compiler.snapshot.failures import NotTheWriter, StoreDamaged, StoreError, storing
 from compiler.snapshot.lock import Lock
 from compiler.snapshot.objects import commit_object, new_objects, write_pack
+from compiler.snapshot.packing import Packing
 from compiler.snapshot.publication import Published, SourceCommit, parse_commit, write_message
 from compiler.snapshot.repository import BareRepository, is_object_id
 from compiler.snapshot.restore import parse_snapshot
@@ -44,6 +45,7 @@ class SnapshotStore:
         self._held: Folder | None = None
         self._known: frozenset[bytes] = frozenset()
         self._uncertain = False
+        self._packing: Packing | None = None
 
     @classmethod
     def open(cls, data: Path, lock: Lock | None = None) -> "SnapshotStore":
@@ -81,6 +83,7 @@ class SnapshotStore:
         the lock or another has published; what was published before then still is.
         """
         self._ensure_writer()
+        self.end_pruning()
         if self._uncertain:
             self.repository.remove_leftovers()
             self.reload()
@@ -124,6 +127,7 @@ class SnapshotStore:
     def pin(self, name: str, revision: str) -> None:
         """Keeps this commit and its snapshots whatever is pruned."""
         self._ensure_writer()
+        self.end_pruning()
         commit = self._commit_of(revision)
         if commit is None or not _REF.fullmatch(f"pins/{name}"):
             raise ValueError(f"{revision!r} names no commit that could be pinned as {name!r}")
@@ -136,15 +140,42 @@ class SnapshotStore:
         return self.repository.packs > _MANY_PACKS
 
     def prune(self, keep: int) -> None:
-        """Cuts off all but the newest `keep` generations (at least two); published, previous and pinned ones stay.
+        """Cuts off all but the newest `keep` generations (at least two); published, previous and pinned ones stay."""
+        self.begin_pruning(keep)
+        if self._packing is not None:
+            self._packing.wait()
+        self._packing = None
 
-        Git packs what is left meanwhile; if we die, it holds our lock until it is done.
-        """
+    def begin_pruning(self, keep: int) -> None:
+        """As `prune`, but Git packs what is left on its own; if we die, it holds our lock until it is done."""
         lock = self._ensure_writer()
+        self.end_pruning()
         boundary = "".join(f"{commit}\n" for commit in sorted(self._oldest_kept(max(keep, 2))))
         with storing("prune old generations"):
             self.repository.replace_files({self.repository.path / "shallow": boundary.encode()})
-        self.repository.git("gc", "--quiet", "--prune=now", descriptors=[lock.descriptor])
+        self._packing = self.repository.begin_packing(lock.descriptor)
+
+    def is_pruning(self) -> bool:
+        """Raises `StoreDamaged`, once, where Git has failed."""
+        if self._packing is None or self._packing.is_running:
+            return self._packing is not None
+        packing, self._packing = self._packing, None
+        packing.wait()
+        self.repository.remove_half_packs()
+        return False
+
+    def end_pruning(self) -> bool:
+        """Whether it had to be broken off: nobody who publishes or pins waits for Git, or works beside it.
+
+        What is published stays whole at whatever point Git ends: it removes a pack only when another has its objects.
+        """
+        packing, self._packing = self._packing, None
+        if packing is None or not packing.is_running:
+            return False
+        packing.end()
+        self.repository.remove_leftovers()
+        self.repository.remove_half_packs()
+        return True
 
     def _ensure_writer(self) -> Lock:
         if self._lock is None or not self._lock.held:

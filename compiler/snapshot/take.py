@@ -1,25 +1,36 @@
 """Snapshots: what the replicas of a shape share is put together once, and each adds what it has of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
-from compiler.envoy.names import identity_secret
+from compiler.envoy.names import TRUST_BUNDLE, own_secret
+from compiler.envoy.policy import HOOKS, Policies
 from compiler.envoy.resources import ResourceType
-from compiler.envoy.translate import secret_names
+from compiler.envoy.translate import UserSecret, secret_names, user_secrets, uses_tls
 from compiler.memo import Memo, Query
+from compiler.mesh.calls import Upstream
 from compiler.mesh.graph import mesh_spec
+from compiler.mesh.holes import fill, texts_of
 from compiler.mesh.order import Origin
-from compiler.mesh.proxy import Proxy, Value
-from compiler.mesh.resolve import PROXY, destination_port
+from compiler.mesh.proxy import Proxy
+from compiler.mesh.resolve import PROXY
 from compiler.mesh.services import Port
-from compiler.mesh.shape import REPLICA, Replica, Shape, fill
+from compiler.mesh.shape import REPLICA, Shape
+from compiler.mesh.upstreams import destination_port
+from compiler.mesh.value import Value
+from compiler.mesh.zones.gates import IS_GATED
+from compiler.mesh.zones.passing import Passage
+from compiler.mesh.zones.views import View
+from compiler.resources.findings import PORT_CONFLICT
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, PartKey, Problem, list_parts
-from compiler.snapshot.references import Links, Reference, check_links
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.patched import MATCHES_NOTHING, PATCH_FAILS, added_twice, changes_of, with_patches
+from compiler.snapshot.references import ADDRESS, ORPHAN, Links, Reference, check_links
+from compiler.snapshot.snapshot import CERTIFICATE, FROM_AGENT, NO_MESH, NodeId, SecretName, Snapshot
 from compiler.snapshot.template import Template
 
 INCONSISTENT: Final = Code(
@@ -32,10 +43,15 @@ INCONSISTENT: Final = Code(
 
 Named = Mapping[str, Rendered]
 Resources = Mapping[ResourceType, Named]
+_TYPES: Final = tuple(ResourceType)
 
 
 class Common(NamedTuple):
-    """What all replicas of a shape have but for endpoints; `templates` are what each has of its own."""
+    """What all replicas of a shape have; `templates` are what each has of its own.
+
+    Of load assignments, which zones see differently, only the place among the types is kept. `changes` are the patches
+    that hold, and whether each found something.
+    """
 
     mesh: str
     workload: str
@@ -43,26 +59,41 @@ class Common(NamedTuple):
     templates: tuple[Template, ...]
     secrets: tuple[SecretName, ...]
     problems: tuple[Problem, ...]
+    changes: tuple[tuple[Origin, bool], ...]
 
 
 class Placed(Value, frozen=True):
-    """Replicas at these addresses."""
+    """Replicas at these addresses, in one zone."""
 
     shape: Shape
     addresses: tuple[str, ...]
+    zone: str
+
+
+class Caller(NamedTuple):
+    """Replicas in one zone."""
+
+    shape: Shape
+    zone: str
+
+
+class Templates(NamedTuple):
+    """What each replica has of its own, and what those of one zone share."""
+
+    placed: tuple[Template, ...]
+    named: tuple[Template, ...]
 
 
 class Calls(Value, frozen=True):
-    """The destinations of a shape, as one zone sees them."""
+    """The endpoints of all destinations of a shape, as one zone sees them."""
 
-    assignments: tuple[tuple[str, Port], ...]
-    preferred_zone: str | None
+    assignments: tuple[Assignment, ...]
 
 
 class Called(NamedTuple):
-    """The load assignments of all these destinations."""
+    """The load assignments of all these destinations; no type where there are none."""
 
-    named: Named
+    resources: Resources
     problems: tuple[Problem, ...]
 
 
@@ -72,59 +103,98 @@ class Taken(NamedTuple):
     key: ResourceKey
     snapshot: Snapshot
     problems: tuple[Problem, ...]
+    changes: tuple[tuple[Origin, bool], ...] = ()
 
 
 def _common(memo: Memo, shape: Shape) -> Common:
     proxy = memo.ask(PROXY, shape)
-    parts = tuple(memo.ask(*part) for part in memo.ask(LISTED, shape))
+    listed = memo.ask(LISTED, shape)
+    parts = tuple(memo.ask(*part) for part in listed)
+    changes = changes_of(proxy, parts, memo.read(HOOKS, None))
     problems = tuple(problem for part in parts for problem in part.problems)
+    if changes:
+        problems += tuple(added_twice(listed, parts))
     return Common(
         mesh=proxy.mesh,
         workload=proxy.workload,
-        resources=_by_type(one for part in parts for one in part.rendered),
+        resources=_by_type((one for part in parts for one in part.rendered), calls=_has_endpoints(proxy)),
         templates=tuple(template for part in parts for template in part.templates),
         secrets=_secrets(proxy),
-        problems=(*problems, *_inconsistencies(parts, proxy)),
+        problems=(*problems, *_inconsistencies(parts, proxy, tuple(origin for origin, found in changes if found))),
+        changes=changes,
     )
 
 
-def _by_type(rendered: Iterable[Rendered]) -> Resources:
-    """By name in each type."""
+def _listed(proxy: Proxy, policies: Policies) -> Iterator[PartKey]:
+    return with_patches(list_parts(proxy, policies), proxy, policies)
+
+
+def _by_type(rendered: Iterable[Rendered], *, calls: bool) -> Resources:
+    """By name in each type, the types in their order."""
     found: dict[ResourceType, dict[str, Rendered]] = {kind: {} for kind in ResourceType}
     for one in rendered:
         found[one.type][one.name] = one
-    return {kind: dict(sorted(named.items())) for kind, named in found.items() if named}
+    kept = ResourceType.ENDPOINT if calls else None
+    return {kind: dict(sorted(named.items())) for kind, named in found.items() if named or kind is kept}
 
 
-def _inconsistencies(parts: Iterable[Part], proxy: Proxy) -> Iterator[Problem]:
-    """Every cluster with endpoints by EDS has a load assignment in every zone."""
+def _inconsistencies(parts: Sequence[Part], proxy: Proxy, patches: tuple[Origin, ...]) -> Iterator[Problem]:
+    """Every cluster with endpoints by EDS has a load assignment in every zone; one port twice is a user's mistake."""
     links = {reference: link for part in parts for reference, link in part.links.items()}
-    links |= {Reference(ResourceType.ENDPOINT, one.destination.name): Links() for one in proxy.upstreams}
+    links |= {Reference(ResourceType.ENDPOINT, one.destination.name): Links() for one in proxy.listed}
+    links |= {Reference(ResourceType.ENDPOINT, one.cluster): Links() for one in _passages(proxy)}
     for found in check_links(links, secret_names(proxy)):
-        yield Problem(INCONSISTENT, f"{found.owner} {found.message}")
+        if found.rule == ORPHAN and patches:
+            continue  # what a patch took out wanted it, and nobody asks for it now
+        causes = next((part.causes for part in parts if found.owner in part.links), ())
+        if found.rule == ADDRESS:
+            yield Problem(PORT_CONFLICT, f"{found.owner} {found.message}", causes)
+            continue
+        near = tuple(origin for origin in causes if origin in patches)
+        code = PATCH_FAILS if patches else INCONSISTENT
+        yield Problem(code, f"{found.owner} {found.message}", (*near, *patches[::-1]))
+
+
+def _templates(memo: Memo, shape: Shape) -> Templates:
+    found = memo.ask(COMMON, shape).templates
+    placed = tuple([one for one in found if one.is_placed])
+    return Templates(placed, tuple([one for one in found if not one.is_placed]))
 
 
 def _filled(memo: Memo, placed: Placed) -> tuple[Rendered, ...]:
     """What replicas at these addresses have of their own."""
-    return tuple(template.fill(placed.addresses) for template in memo.ask(TEMPLATES, placed.shape))
+    texts = texts_of(placed.shape.resource, placed.addresses, placed.zone)
+    return tuple([template.fill(texts) for template in memo.ask(TEMPLATES, placed.shape).placed])
+
+
+def _named(memo: Memo, caller: Caller) -> tuple[Rendered, ...]:
+    """What names the proxies of a shape, in one zone."""
+    texts = texts_of(caller.shape.resource, (), caller.zone)
+    return tuple([template.fill(texts) for template in memo.ask(TEMPLATES, caller.shape).named])
+
+
+def _zoned(memo: Memo, caller: Caller) -> Resources:
+    return _with(memo.ask(COMMON, caller.shape).resources, memo.ask(NAMED, caller))
 
 
 def _own(memo: Memo, placed: Placed) -> Resources:
-    """The types in which replicas differ, with what they share in them."""
-    shared, filled = memo.ask(COMMON, placed.shape).resources, memo.ask(FILLED, placed)
-    own = {kind: {one.name: one for one in filled if one.type is kind} for kind in {one.type for one in filled}}
-    return {kind: dict(sorted({**shared.get(kind, {}), **named}.items())) for kind, named in own.items()}
+    return _with(memo.ask(ZONED, Caller(placed.shape, placed.zone)), memo.ask(FILLED, placed))
+
+
+def _with(shared: Resources, filled: Sequence[Rendered]) -> Resources:
+    """With what is not shared; the maps of other types stay the same ones."""
+    own = dict[ResourceType, dict[str, Rendered]]()
+    for one in filled:
+        own.setdefault(one.type, {})[one.name] = one
+    whole = {kind: dict(sorted({**shared.get(kind, {}), **named}.items())) for kind, named in own.items()}
+    return {kind: whole[kind] if kind in whole else shared[kind] for kind in _TYPES if kind in whole or kind in shared}
 
 
 def _called(memo: Memo, calls: Calls) -> Called:
-    parts = [memo.ask(ASSIGNMENT, one) for one in list_assignments(calls)]
+    parts = [memo.ask(ASSIGNMENT, one) for one in calls.assignments]
     rendered = {one.name: one for part in parts for one in part.rendered}
-    return Called(dict(sorted(rendered.items())), tuple(problem for part in parts for problem in part.problems))
-
-
-def list_assignments(calls: Calls) -> Iterator[Assignment]:
-    """The load assignments that they are."""
-    return (Assignment(name, port, calls.preferred_zone) for name, port in calls.assignments)
+    resources = {ResourceType.ENDPOINT: dict(sorted(rendered.items()))} if rendered else {}
+    return Called(resources, tuple(problem for part in parts for problem in part.problems))
 
 
 def _take(memo: Memo, key: ResourceKey) -> Taken:
@@ -132,24 +202,45 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
     if replica is None:
         raise LookupError(f"{key} is no proxy")
     common = memo.ask(COMMON, replica.shape)
-    called = memo.ask(CALLED, calls_of(memo, replica))
-    own = memo.ask(OWN, Placed(replica.shape, replica.addresses)) if common.templates else {}
-    endpoints = {ResourceType.ENDPOINT: called.named} if called.named else {}
-    resources = {kind: named for kind in ResourceType if (named := {**common.resources, **own, **endpoints}.get(kind))}
-    node = NodeId(common.mesh, replica.zone, common.workload, replica.name)
-    problems = [one._replace(message=fill(one.message, replica.addresses)) for one in common.problems]
-    return Taken(key, Snapshot(node, resources, common.secrets), (*problems, *called.problems))
+    called = memo.ask(CALLED_FROM, Caller(replica.shape, replica.zone))
+    placed = Placed(replica.shape, replica.addresses, replica.zone)
+    own = memo.ask(OWN, placed) if common.templates else common.resources
+    resources = {**own, **called.resources}
+    node = NodeId(common.mesh or NO_MESH, replica.zone, common.workload, replica.name)
+    problems = [one._replace(message=fill(one.message, replica.texts)) for one in common.problems]
+    return Taken(key, Snapshot(node, resources, common.secrets), (*problems, *called.problems), common.changes)
 
 
-def calls_of(memo: Memo, replica: Replica) -> Calls:
-    """The destinations of a replica."""
-    mesh = replica.shape.resource.key.mesh
-    return Calls(memo.ask(ASSIGNMENTS, replica.shape), _preferred_zone(memo, mesh, replica.zone))
+def _calls(memo: Memo, caller: Caller) -> Calls:
+    mesh, proxy = caller.shape.resource.key.mesh, memo.ask(PROXY, caller.shape)
+    zone = _preferred_zone(memo, mesh, caller.zone)
+    gated = memo.ask(IS_GATED, mesh)
+    called = [_assignment(one, caller.zone, zone, gated=gated) for one in proxy.listed]
+    passed = [_passed(one, caller.zone) for one in _passages(proxy)]
+    return Calls((*called, *passed))
 
 
-def _assignments(memo: Memo, shape: Shape) -> tuple[tuple[str, Port], ...]:
-    upstreams = memo.ask(PROXY, shape).upstreams
-    return tuple((one.destination.name, destination_port(one.destination)) for one in upstreams)
+def _assignment(upstream: Upstream, zone: str, preferred: str | None, *, gated: bool) -> Assignment:
+    """Where a policy spreads calls over zones, it alone says which are preferred."""
+    destination = upstream.destination
+    port = destination_port(destination)
+    seen = View(port, zone) if gated else None
+    if upstream.spread is None:
+        return Assignment(destination.name, port, preferred, seen=seen)
+    return Assignment(destination.name, port, zone, upstream.spread, seen)
+
+
+def _has_endpoints(proxy: Proxy) -> bool:
+    return bool(proxy.listed or _passages(proxy))
+
+
+def _passages(proxy: Proxy) -> tuple[Passage, ...]:
+    return tuple([one for gate in proxy.gates for one in gate.passages])
+
+
+def _passed(passage: Passage, zone: str) -> Assignment:
+    port = Port(passage.service, passage.section, passage.subset)
+    return Assignment(passage.cluster, port, None, seen=View(port, zone, passage.side))
 
 
 def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
@@ -159,13 +250,29 @@ def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
 
 def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
     """Names and what they stand for; the server resolves them (design D14)."""
-    identity = identity_secret(proxy.mesh)
-    return tuple(
-        SecretName(name, proxy.authority, proxy.identities, proxy.certificate_seconds)
-        if name == identity
-        else SecretName(name, proxy.authority)
-        for name in secret_names(proxy)
+    if proxy.memberships:
+        found = [replace(one, mesh=each.mesh) for each in proxy.memberships for one in _secrets(each)]
+        return tuple({one.name: one for one in reversed(found)}[name] for name in secret_names(proxy))
+    theirs = {one.name: one for one in user_secrets(proxy)}
+    named = tuple(
+        _user_secret(theirs[name]) if name in theirs else _own_secret(name, proxy) for name in secret_names(proxy)
     )
+    if proxy.tls is not None and proxy.tls.agent_id and uses_tls(proxy):
+        return (SecretName(proxy.tls.agent_id, "", proxy.identities, kind=FROM_AGENT), *named)
+    return named
+
+
+def _user_secret(secret: UserSecret) -> SecretName:
+    return SecretName(secret.name, "", sources=secret.sources, kind=CERTIFICATE if secret.is_certificate else "")
+
+
+def _own_secret(name: str, proxy: Proxy) -> SecretName:
+    made = proxy.certification
+    if name == TRUST_BUNDLE:
+        return SecretName(name, "", trusted=proxy.trusted)
+    if proxy.tls is not None and name == own_secret(proxy.tls):
+        return SecretName(name, made.authority, proxy.identities, made.seconds, made.sources)
+    return SecretName(name, made.authority, sources=made.sources)
 
 
 def causes_of(memo: Memo, key: ResourceKey, kind: ResourceType, name: str) -> tuple[Origin, ...]:
@@ -188,20 +295,34 @@ def report(taken: Taken, resources: ResourceSet) -> Iterator[Diagnostic]:
         yield Diagnostic(position, problem.code, problem.message, hint, Subject(key.type, key.mesh, key.name), path)
 
 
+def report_unmatched(changes: Iterable[tuple[Origin, bool]], resources: ResourceSet) -> Iterator[Diagnostic]:
+    """Of what holds at some proxy, what found something at none; `changes` are those of all proxies."""
+    held = set(changes)
+    for origin in sorted({origin for origin, found in held if not found and (origin, True) not in held}):
+        position, path = _place(resources, origin.policy, origin.pointer)
+        subject = Subject(origin.policy.type, origin.policy.mesh, origin.policy.name)
+        message = "no proxy that the policy selects has anything that this matches"
+        yield Diagnostic(position, MATCHES_NOTHING, message, "see its match", subject, path)
+
+
 def _place(resources: ResourceSet, key: ResourceKey, pointer: str) -> tuple[Position, str]:
     source = resources.sources[key]
     return source.position(pointer), source.path(pointer)
 
 
 COMMON: Final[Query[Shape, Common]] = Query("common resources", _common)
-TEMPLATES: Final[Query[Shape, tuple[Template, ...]]] = Query(
-    "templates", lambda memo, shape: memo.ask(COMMON, shape).templates
-)
+TEMPLATES: Final[Query[Shape, Templates]] = Query("templates", _templates)
 FILLED: Final[Query[Placed, tuple[Rendered, ...]]] = Query("filled", _filled)
+NAMED: Final[Query[Caller, tuple[Rendered, ...]]] = Query("named in a zone", _named)
+ZONED: Final[Query[Caller, Resources]] = Query("zoned resources", _zoned)
 LISTED: Final[Query[Shape, tuple[PartKey, ...]]] = Query(
-    "listed", lambda memo, shape: tuple(list_parts(memo.ask(PROXY, shape)))
+    "listed", lambda memo, shape: tuple(_listed(memo.ask(PROXY, shape), memo.read(HOOKS, None)))
 )
-ASSIGNMENTS: Final[Query[Shape, tuple[tuple[str, Port], ...]]] = Query("assignments", _assignments)
+CALLS: Final[Query[Caller, Calls]] = Query("calls", _calls)
 OWN: Final[Query[Placed, Resources]] = Query("own resources", _own)
 CALLED: Final[Query[Calls, Called]] = Query("called", _called)
+CALLED_FROM: Final[Query[Caller, Called]] = Query(
+    "called from", lambda memo, caller: memo.ask(CALLED, memo.ask(CALLS, caller))
+)
+"""Replicas lean on one value where each would lean on all that it is found by."""
 SNAPSHOT: Final[Query[ResourceKey, Taken]] = Query("snapshots", _take)

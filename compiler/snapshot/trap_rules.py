@@ -1,7 +1,8 @@
 """What Envoy refuses though every field constraint holds, by message type: each of them was met in practice.
 
-All of it concerns one resource only; Envoy 1.40 was asked about each. A retry condition that it does not know and a
-Maglev table of one are worse than refused: the one is ignored in silence, the other makes it crash.
+All of it concerns one resource only; Envoy 1.40 was asked about each. Three are worse than refused: a retry condition
+that it does not know is ignored in silence, with no version of TLS left no handshake ever succeeds, and a Maglev table
+of one makes it crash.
 """
 
 from collections import Counter
@@ -13,12 +14,13 @@ from typing import Any, Final, TypeAlias
 
 from google.protobuf.message import Message
 
-from compiler.snapshot.log_format import format_problems
+from compiler.envoy.log_format import format_problems
 from compiler.snapshot.rules import nanoseconds
 
 Problem: TypeAlias = tuple[str, str, str]  # the step from the message that was judged, the rule, the sentence
 
 _SHORTEST_FILL = 50_000_000
+_TLS_1_2, _TLS_1_3 = 3, 4
 _LARGEST_WEIGHT = 2**32 - 1
 _RETRY_CONDITIONS_WORDS = """
 5xx gateway-error reset reset-before-request connect-failure envoy-ratelimited retriable-4xx refused-stream
@@ -198,6 +200,25 @@ def _cidr_range(cidr: Any) -> Iterator[Problem]:
         yield "addressPrefix", "ip_address", "must be an IP address"
 
 
+def _upstream_tls(context: Any) -> Iterator[Problem]:
+    yield from _tls(context.common_tls_context.tls_params, highest=_TLS_1_2)
+
+
+def _downstream_tls(context: Any) -> Iterator[Problem]:
+    yield from _tls(context.common_tls_context.tls_params, highest=_TLS_1_3)
+
+
+def _tls(parameters: Any, highest: int) -> Iterator[Problem]:
+    """Envoy takes it, and then no handshake ever succeeds; `highest` is its own where none is written."""
+    lowest = parameters.tls_minimum_protocol_version or _TLS_1_2
+    highest = parameters.tls_maximum_protocol_version or highest
+    if lowest > highest:
+        yield "commonTlsContext.tlsParams", "tls.versions", "leaves no version of TLS: no connection is ever made"
+    elif highest < _TLS_1_2 and not any(suite.endswith("SHA") for suite in parameters.cipher_suites):
+        message = "has no cipher suite of TLS 1.1 or before: no connection is ever made"
+        yield "commonTlsContext.tlsParams", "tls.ciphers", message
+
+
 def _format_string(form: Any) -> Iterator[Problem]:
     extended = bool(form.formatters)
     texts = (("textFormat", form.text_format), ("textFormatSource.inlineString", form.text_format_source.inline_string))
@@ -244,6 +265,7 @@ def _is_prime(number: int) -> bool:
 
 
 _ROUTE = "envoy.config.route.v3"
+_TLS = "envoy.extensions.transport_sockets.tls.v3"
 TRAPS: Final[Mapping[str, Callable[[Any], Iterator[Problem]]]] = {
     "envoy.config.listener.v3.Listener": _listener,
     "envoy.config.listener.v3.FilterChain": _network_chain,
@@ -253,6 +275,8 @@ TRAPS: Final[Mapping[str, Callable[[Any], Iterator[Problem]]]] = {
     f"{_NETWORK}.local_ratelimit.v3.LocalRateLimit": _token_bucket,
     f"{_HTTP}.local_ratelimit.v3.LocalRateLimit": _token_bucket,
     "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit": _token_bucket,
+    f"{_TLS}.UpstreamTlsContext": _upstream_tls,
+    f"{_TLS}.DownstreamTlsContext": _downstream_tls,
     f"{_ROUTE}.RouteConfiguration": _route_configuration,
     f"{_ROUTE}.VirtualHost": _headers,
     f"{_ROUTE}.Route": _headers,

@@ -7,7 +7,9 @@ from compiler.snapshot import ahead
 from tests.golden.test_golden import SCENARIOS
 from tests.trees import SCHEMAS, tree_of
 
-FILES = {path.name: (path / "input" / "mesh.yaml").read_text() for path in SCENARIOS}
+FILES = {
+    path.name: "---\n".join([one.read_text() for one in sorted((path / "input").glob("*.yaml"))]) for path in SCENARIOS
+}
 
 
 @pytest.fixture(autouse=True)

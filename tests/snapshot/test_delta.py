@@ -1,6 +1,7 @@
 """A delta is what Git makes of it: the target, byte for byte."""
 
 import subprocess
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiler.snapshot import entries
 from compiler.snapshot.canonical import file_bytes
-from compiler.snapshot.delta import make_delta
+from compiler.snapshot.delta import Base
 from compiler.snapshot.digest import Blob, blob_id
 from compiler.snapshot.objects import GitObject, write_pack
 from tests.snapshot.generations import cluster
@@ -56,7 +58,7 @@ def _read_number(delta: bytes, place: int) -> tuple[int, int]:
 @given(PIECES, st.data())
 def test_a_delta_leads_from_its_base_to_its_target(base: list[bytes], draw: st.DataObject) -> None:
     target = [draw.draw(st.sampled_from([old, old + b"x", old[1:], b"y" + old, old[::-1], b"new"])) for old in base]
-    delta = make_delta([FILL, *base, FILL], [FILL, *target, FILL])
+    delta = Base([FILL, *base, FILL]).make_delta([FILL, *target, FILL])
     if delta is not None:
         assert apply(delta, b"".join([FILL, *base, FILL])) == b"".join([FILL, *target, FILL])
 
@@ -67,7 +69,7 @@ def test_a_few_bytes_that_differ_are_always_a_small_delta(
 ) -> None:
     place = where % (len(pieces) + 1)
     base, target = ([*pieces[:place], FILL + word + FILL, *pieces[place:]] for word in (old, new))
-    delta = make_delta(base, target)
+    delta = Base(base).make_delta(target)
     assert delta is not None
     assert len(delta) < 100 + sum(map(len, pieces)) // 5000
     assert apply(delta, b"".join(base)) == b"".join(target)
@@ -75,17 +77,24 @@ def test_a_few_bytes_that_differ_are_always_a_small_delta(
 
 @pytest.mark.parametrize("other", [[b"one"], [b"one", b"two", b"three"], [b"a" * 500, b"b" * 500]])
 def test_what_is_not_alike_has_no_delta(other: list[bytes]) -> None:
-    assert make_delta([b"c" * 500, b"d" * 500], other) is None
+    assert Base([b"c" * 500, b"d" * 500]).make_delta(other) is None
 
 
 def test_an_eighth_that_differs_is_the_most() -> None:
     base = [b"%04d" % n * 10 for n in range(1000)]
     few, many = ([b"-" * 40 if n % every == 0 else one for n, one in enumerate(base)] for every in (20, 5))
-    assert make_delta(base, few) is not None
-    assert make_delta(base, many) is None
+    assert Base(base).make_delta(few) is not None
+    assert Base(base).make_delta(many) is None
 
 
 # In a pack
+
+
+@pytest.mark.parametrize("length", [0, 1, 50, 99])
+def test_what_is_too_short_for_compression_is_stored_as_zlib_would(length: int) -> None:
+    content = bytes(range(length))
+    compressor = zlib.compressobj(0, wbits=9, memLevel=1)
+    assert entries._compress(content) == compressor.compress(content) + compressor.flush()
 
 
 def _file(*seconds: int) -> Blob:

@@ -1,7 +1,9 @@
 """The digest is Git's own, whichever way the tree was reached."""
 
+import hashlib
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot import digest as digest_module
+from compiler.snapshot import files as files_module
 from compiler.snapshot.canonical import Rendered, file_bytes
 from compiler.snapshot.digest import Blob, Folder, GenerationTree, blob_id, escape_name, manifest_blob, parse_secrets
+from compiler.snapshot.files import Files
 from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
 from tests.snapshot.generations import cluster, snapshot
 
@@ -96,14 +100,45 @@ def test_an_edit_shares_every_folder_that_it_does_not_touch() -> None:
 def test_an_edit_among_1000_proxies_assembles_the_changed_files_only(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = GenerationTree.build([snapshot(f"w{n}", "p", {f"c{n}": 1}) for n in range(1000)])
     assembled: list[int] = []
+    pieces = files_module._pieces
 
-    def counted(resources: dict[str, Rendered]) -> bytes:
+    def counted(resources: dict[str, Rendered]) -> tuple[bytes, ...]:
         assembled.append(len(resources))
-        return file_bytes(resources)
+        return pieces(resources)
 
-    monkeypatch.setattr(digest_module, "file_bytes", counted)
+    monkeypatch.setattr(files_module, "_pieces", counted)
     tree.with_changes([snapshot("w7", "p", {"c7": 2})], ())
     assert len(assembled) == 1
+
+
+CLUSTERS = {name: cluster(name, 1) for name in ("a" * 3000, "b", "b" * 3000, "c", "c" * 3000)}
+OWN = st.sampled_from([cluster(name, seconds) for name in CLUSTERS for seconds in (2, 10, 12)])
+
+
+@given(st.lists(st.tuples(st.sampled_from("vw"), st.sets(st.sampled_from(sorted(CLUSTERS))), OWN), max_size=20))
+def test_files_that_begin_alike_have_the_ids_that_each_has_alone(
+    held: list[tuple[str, set[str], Rendered]],
+) -> None:
+    """However many bytes of the file before it were not hashed again, and whatever came between."""
+    files = Files()
+    for workload, names, own in held:
+        clusters = {**{name: CLUSTERS[name] for name in names}, own.name: own}
+        blob = files.of_resources((workload, "clusters.json"), clusters)
+        assert blob.id == blob_id(file_bytes(clusters))
+
+
+def test_the_beginning_of_replicas_files_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[int] = []
+
+    def counted(content: bytes, **options: bool) -> object:
+        hashed.append(len(content))
+        return hashlib.sha1(content, **options)
+
+    monkeypatch.setattr(files_module, "hashlib", SimpleNamespace(sha1=counted))
+    files = Files()
+    for seconds in range(10, 20):
+        files.of_resources(("w", "clusters.json"), {**CLUSTERS, "z": cluster("z", seconds)})
+    assert sum(size > 10_000 for size in hashed) == len(hashed) == 2
 
 
 def test_proxies_with_equal_files_share_the_blobs() -> None:

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf import any_pb2, struct_pb2
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
@@ -63,6 +64,21 @@ def test_an_any_may_hold_what_has_a_form_of_its_own_or_nothing() -> None:
     struct.update({"@type": "nothing", "value": {"value": 1}})
     for inner in (pack(struct), pack(pack(struct)), pack(any_pb2.Any()), any_pb2.Any()):
         assert_the_same(ResourceType.EXTENSION, TypedExtensionConfig(name="it", typed_config=inner), {})
+
+
+def test_endpoints_that_differ_in_an_address_come_back_each_with_its_own() -> None:
+    assignment = ClusterLoadAssignment(cluster_name="it")
+    locality = assignment.endpoints.add()
+    for place, address in enumerate(("10.0.0.1", "10.0.0.2", "::1", "10.0.0.1", "")):
+        for hostname in ("", "a", "b"):
+            one = locality.lb_endpoints.add(health_status=place % 2)
+            one.endpoint.hostname = hostname
+            one.endpoint.address.socket_address.address = address
+            one.endpoint.address.socket_address.port_value = 80
+    locality.lb_endpoints.add().endpoint.address.pipe.path = "/a"
+    locality.lb_endpoints.add().endpoint_name = "10.0.0.1"
+    locality.lb_endpoints.add()
+    assert_the_same(ResourceType.ENDPOINT, assignment, {})
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

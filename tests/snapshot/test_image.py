@@ -263,9 +263,12 @@ def test_compaction_leaves_the_last_generation_and_readers_keep_their_objects(tm
     for number in range(1, 50):
         writer.append(generation({"w/p": {"one": number}, "w/q": {"two": 2}}), number)
     old, size = reader.latest(), path.stat().st_size
+    assert not reader.is_replaced
     writer.compact()
     assert path.stat().st_size < size / 10
+    assert reader.is_replaced
     new = reader.latest()
+    assert not reader.is_replaced
     assert old
     assert new
     assert new is not old
@@ -275,6 +278,38 @@ def test_compaction_leaves_the_last_generation_and_readers_keep_their_objects(tm
     after = reader.latest()
     assert after
     assert after.proxies["mesh.q"] is old.proxies["mesh.q"]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_what_is_appended_during_a_compaction_is_in_the_old_file_and_in_the_new_one(tmp_path: Path, steps: int) -> None:
+    path = tmp_path / "image"
+    writer = ImageWriter(path)
+    for number in range(1, 20):
+        writer.append(generation({**OLD, "x/z": {"one": number}}), number)
+    compaction = writer.compact_in_steps()
+    for _ in range(steps):
+        next(compaction)
+    writer.append(generation(NEW), 20)
+    assert_serves(read(path), generation(NEW))
+    size = path.stat().st_size
+    for _ in compaction:
+        pass
+    assert path.stat().st_size < size
+    assert_serves(read(path), generation(NEW))
+    writer.append(generation(OLD), 21)
+    assert_serves(read(path), generation(OLD))
+    assert_serves(ImageWriter(path).last and read(path), generation(OLD))
+
+
+def test_a_compaction_that_is_given_up_leaves_the_image_as_it_was(tmp_path: Path) -> None:
+    writer = ImageWriter(tmp_path / "image")
+    writer.append(generation(OLD), 1)
+    compaction = writer.compact_in_steps()
+    next(compaction)
+    del compaction
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+    writer.append(generation(NEW), 2)
+    assert_serves(read(tmp_path / "image"), generation(NEW))
 
 
 def test_an_image_of_mostly_garbage_wants_compaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

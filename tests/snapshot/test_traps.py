@@ -17,10 +17,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from envoy.extensions.filters.network.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit as TcpRateLimit
 from envoy.extensions.load_balancing_policies.maglev.v3.maglev_pb2 import Maglev
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 from google.protobuf.message import Message
 
+from compiler.envoy.log_format import COMMANDS, format_problems
 from compiler.envoy.packing import pack
-from compiler.snapshot.log_format import COMMANDS, format_problems
 from compiler.snapshot.traps import RETRY_CONDITIONS, known_traps
 
 from .sidecar import eds_cluster, load_assignment, local_cluster, network_filter, sidecar
@@ -307,6 +309,30 @@ def test_a_whole_sidecar_falls_into_no_trap() -> None:
     for messages in sidecar().messages.values():
         for message in messages.values():
             assert known_traps(message) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "lowest", "highest", "suites", "rules"),
+    [
+        (UpstreamTlsContext, "TLSv1_3", "TLS_AUTO", (), {"tls.versions"}),
+        (DownstreamTlsContext, "TLSv1_3", "TLS_AUTO", (), set()),
+        (UpstreamTlsContext, "TLSv1_3", "TLSv1_3", (), set()),
+        (DownstreamTlsContext, "TLSv1_3", "TLSv1_2", (), {"tls.versions"}),
+        (DownstreamTlsContext, "TLS_AUTO", "TLSv1_1", (), {"tls.versions"}),
+        (DownstreamTlsContext, "TLSv1_0", "TLSv1_1", ("ECDHE-RSA-AES128-GCM-SHA256",), {"tls.ciphers"}),
+        (DownstreamTlsContext, "TLSv1_0", "TLSv1_1", ("ECDHE-RSA-AES128-SHA",), set()),
+    ],
+)
+def test_versions_of_tls_that_leave_no_handshake_are_reported(
+    kind: Any, lowest: str, highest: str, suites: tuple[str, ...], rules: set[str]
+) -> None:
+    """Envoy takes them: a client of its own goes up to TLS 1.2, both sides begin there (asked of Envoy 1.40)."""
+    context, versions = kind(), TlsParameters.TlsProtocol
+    parameters = context.common_tls_context.tls_params
+    parameters.tls_minimum_protocol_version = versions.Value(lowest)
+    parameters.tls_maximum_protocol_version = versions.Value(highest)
+    parameters.cipher_suites.extend(suites)
+    assert {rule for _, rule in traps(context)} == rules
 
 
 def test_a_retry_condition_that_envoy_would_ignore_is_reported() -> None:
