@@ -1,90 +1,59 @@
-"""What a person asks of one proxy: its rules and the policies behind them, in the JSON of Kuma's read API.
+"""The rules of a proxy: every conf that holds for it, merged, with where each came from.
 
-The shape is that of `_rules` (kuma-core §9.2), so that tools that read it go on working; `position` beside an origin is
-ours: the file, line and column where it was written, null for an initial policy, which no file holds.
+The shape is that of Kuma's `_rules` (kuma-core §9.2), so that tools that read it go on working; `position` beside an
+origin is ours: the file, line and column where it was written, null for an initial policy, which no file holds.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from compiler.envoy.resources import ResourceType
+from msgspec import to_builtins
+
+from compiler.inspecting.shown import Json, Sources, selected_policies, show_meta, show_position, written_proxy
 from compiler.memo import Memo
 from compiler.mesh.confs import ITEMS
-from compiler.mesh.graph import KEYS, RESOURCE, read_proxy
+from compiler.mesh.graph import KEYS, RESOURCE
+from compiler.mesh.kinds import KINDS
 from compiler.mesh.merge import merge_confs
 from compiler.mesh.order import Origin, Side
 from compiler.mesh.policy import Inbounds, PolicyKind
-from compiler.mesh.rules import Destination, InboundRule, ResourceRule, inbound_rules, resource_rules
-from compiler.mesh.selection import KINDS, Selected, all_selected
-from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE
-from compiler.mesh.shape import REPLICA
+from compiler.mesh.rules import Destination, InboundRule, ResourceRule, inbound_rules, proxy_conf, resource_rules
+from compiler.mesh.selection import Selected, all_selected
+from compiler.mesh.services import OTHER_KEYS, SERVICE_KEYS, SERVICE_RESOURCE, service_ports
+from compiler.mesh.shape import shape_of
 from compiler.mesh.subsets import SubsetRule, subset_rules
-from compiler.resources.model import Dataplane, MeshService, Resource, ResourceKey
-from compiler.resources.resource_set import Source
-from compiler.snapshot.snapshot import Snapshot
-from compiler.snapshot.take import causes_of
-
-Json = dict[str, Any]
-Sources = Mapping[ResourceKey, Source]
+from compiler.resources.model import (
+    Dataplane,
+    Gateway,
+    MeshGateway,
+    Networking,
+    Resource,
+    ResourceKey,
+)
 
 _COMING_IN: Final[tuple[Side, ...]] = ("rules", "from")
 
 
-def find_proxy(memo: Memo, mesh: str, name: str) -> ResourceKey | None:
-    """The key of the Dataplane, or DataplaneSet with registration, of that name."""
-    keys = (ResourceKey(kind, mesh, name) for kind in ("Dataplane", "DataplaneSet"))
-    return next((key for key in keys if read_proxy(memo, key) is not None), None)
-
-
-def show_config(snapshot: Snapshot) -> Json:
-    """Every Envoy resource of a proxy, by type URL and name (Kuma's `_config`); secrets are names only."""
-    return {
-        "xds": {
-            kind.type_url: {name: json.loads(resource.json) for name, resource in held.items()}
-            for kind, held in snapshot.resources.items()
-        },
-        "secrets": [secret.name for secret in snapshot.secrets],
-    }
-
-
 def show_rules(memo: Memo, key: ResourceKey, sources: Sources) -> Json:
     """Every conf that holds for a proxy, merged, with where each came from; KeyError for what is no proxy."""
-    proxy = _proxy(memo, key)
-    selected = _selected(memo, key)
-    shown = (_show_kind(memo, kind, proxy, selected, sources) for kind in memo.read(KINDS, None))
-    return {"resource": _meta(proxy), "httpMatches": [], "rules": [one for one in shown if one is not None]}
+    proxy = written_proxy(memo, key)
+    return _show(memo, proxy, proxy, selected_policies(memo, key), sources)
 
 
-def show_policies(memo: Memo, key: ResourceKey, sources: Sources) -> Json:
-    """Every policy that selects a proxy, for which of its inbounds, and whether for its outgoing calls."""
-    proxy = _proxy(memo, key)
-    policies = [
-        {
-            "type": one.policy.type,
-            "mesh": one.policy.mesh,
-            "name": one.policy.name,
-            "kri": cast(Resource, memo.read(RESOURCE, one.policy)).kri(),
-            "inbounds": sorted(one.sections),
-            "outbound": one.outbound,
-            "position": _position(one.policy, "", sources),
-        }
-        for one in _selected(memo, key)
-    ]
-    return {"resource": _meta(proxy), "policies": policies}
+def show_gateway_rules(memo: Memo, key: ResourceKey, sources: Sources) -> Json:
+    """The same of a proxy that a MeshGateway selects, whether there is one or not; KeyError for what is no gateway."""
+    gateway = memo.read(RESOURCE, key)
+    if gateway is None or not isinstance(gateway.spec, MeshGateway):
+        raise KeyError(key)
+    tags = gateway.spec.selectors[0].match if gateway.spec.selectors else {}
+    spec = Dataplane(networking=Networking(gateway=Gateway(type="BUILTIN", tags=tags)))
+    proxy = Resource(ResourceKey("Dataplane", key.mesh, ""), {}, spec)
+    return _show(memo, gateway, proxy, all_selected(memo, shape_of(proxy)), sources)
 
 
-def locate_resource(memo: Memo, key: ResourceKey, type_url: str, name: str, sources: Sources) -> tuple[str, ...]:
-    """Where an Envoy resource of a proxy comes from: the policies that shaped it, then its Dataplane."""
-    kind = next(kind for kind in ResourceType if kind.type_url == type_url)
-    causes = [_position(origin.policy, origin.pointer, sources) for origin in causes_of(memo, key, kind, name)]
-    places = [*causes, _position(key, "", sources)]
-    return tuple(dict.fromkeys(place for place in places if place is not None))
-
-
-def _selected(memo: Memo, key: ResourceKey) -> tuple[Selected, ...]:
-    replica = memo.ask(REPLICA, key)
-    return all_selected(memo, replica.shape) if replica is not None else ()
+def _show(memo: Memo, shown: Resource, proxy: Resource, selected: Sequence[Selected], sources: Sources) -> Json:
+    rules = (_show_kind(memo, kind, proxy, selected, sources) for kind in memo.read(KINDS, None))
+    return {"resource": show_meta(shown), "httpMatches": [], "rules": [one for one in rules if one is not None]}
 
 
 def _outgoing(selected: Sequence[Selected], kind: str) -> tuple[ResourceKey, ...]:
@@ -97,13 +66,6 @@ def _incoming(selected: Sequence[Selected], kind: str, section: str) -> tuple[Re
     return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
 
 
-def _proxy(memo: Memo, key: ResourceKey) -> Resource:
-    proxy = read_proxy(memo, key)
-    if proxy is None:
-        raise KeyError(key)
-    return proxy
-
-
 def _show_kind(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Json | None:
@@ -113,10 +75,13 @@ def _show_kind(
     ]
     inbounds = [one for one in _inbounds(memo, kind, proxy, selected, sources) if one["rules"]]
     subsets = list(_from_rules(memo, kind, proxy, selected, sources))
-    if not (to_resources or inbounds or subsets):
+    whole = _show_whole(memo, kind, selected, sources)
+    if not (to_resources or inbounds or subsets or whole or kind.always):
         return None
     return {
         "type": kind.type,
+        **({"proxyRule": whole} if whole is not None else {}),
+        **({"defaults": _show_defaults(kind)} if kind.always else {}),
         "warnings": [],
         "fromRules": subsets,
         "inboundRules": inbounds,
@@ -124,15 +89,33 @@ def _show_kind(
     }
 
 
+def _show_defaults(kind: PolicyKind) -> Json:
+    """What holds wherever no policy says otherwise, field by field."""
+    return {"conf": to_builtins(kind.defaults or kind.conf(), enc_hook=str), "origin": "default"}
+
+
+def _show_whole(memo: Memo, kind: PolicyKind, selected: Sequence[Selected], sources: Sources) -> Json | None:
+    """What holds for all of the proxy."""
+    keys = tuple(one.policy for one in selected if one.policy.type == kind.type) if kind.whole else ()
+    merged = proxy_conf(memo.ask(ITEMS, (keys, ("default",))))
+    if merged is None:
+        return None
+    return {
+        "conf": kind.restore(merged.conf),
+        "origin": [_show_origin(origin, sources) for origin in merged.origins],
+    }
+
+
 def _inbounds(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Iterator[Json]:
-    sides: tuple[Side, ...] = ("rules",) if kind.inbounds is Inbounds.PERMISSION else _COMING_IN
+    by_tags = kind.inbounds is Inbounds.PERMISSION or kind.from_tags
+    sides: tuple[Side, ...] = ("rules",) if by_tags else _COMING_IN
     for inbound in cast(Dataplane, proxy.spec).networking.inbound if kind.inbounds is not Inbounds.NONE else ():
         items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), sides))
         yield {
             "inbound": {"name": inbound.name, "port": inbound.port, "tags": inbound.tags or None},
-            "rules": [_show_inbound(rule, sources) for rule in _merged(inbound_rules(items))],
+            "rules": [_show_inbound(kind, rule, sources) for rule in _merged(inbound_rules(items))],
         }
 
 
@@ -144,11 +127,11 @@ def _merged(rules: Sequence[InboundRule]) -> Iterator[tuple[Any, list[InboundRul
     return iter(groups.values())
 
 
-def _show_inbound(group: tuple[Any, list[InboundRule]], sources: Sources) -> Json:
+def _show_inbound(kind: PolicyKind, group: tuple[Any, list[InboundRule]], sources: Sources) -> Json:
     match, rules = group
     origins = dict.fromkeys(origin for rule in rules for origin in rule.merged.origins)
     return {
-        "conf": [merge_confs(rule.merged.conf for rule in rules)],
+        "conf": [kind.restore(merge_confs(rule.merged.conf for rule in rules))],
         "match": match,
         "origin": [_show_origin(origin, sources) for origin in origins],
     }
@@ -158,28 +141,28 @@ def _from_rules(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Iterator[Json]:
     """Of 2.x: confs by the tags of the caller, for kinds that tell callers apart by them."""
-    if kind.inbounds is not Inbounds.PERMISSION:
+    if kind.inbounds is not Inbounds.PERMISSION and not kind.from_tags:
         return
     for inbound in cast(Dataplane, proxy.spec).networking.inbound:
         items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), ("from",)))
-        rules = [_show_subset(rule, sources) for rule in subset_rules(items)]
+        rules = [_show_subset(kind, rule, sources) for rule in subset_rules(items)]
         if rules:
             yield {"inbound": {"name": inbound.name, "port": inbound.port, "tags": inbound.tags}, "rules": rules}
 
 
-def _show_subset(rule: SubsetRule, sources: Sources) -> Json:
+def _show_subset(kind: PolicyKind, rule: SubsetRule, sources: Sources) -> Json:
     matchers = [{"key": key, "value": value, "not": False} for key, value in rule.positive]
     matchers += [{"key": key, "value": value, "not": True} for key, value in rule.negative]
     return {
         "matchers": matchers,
-        "conf": rule.conf,
+        "conf": kind.restore(rule.conf),
         "origin": [_show_origin(origin, sources) for origin in rule.origins],
     }
 
 
 def _show_resource(rule: ResourceRule, sources: Sources) -> Json:
     return {
-        "resourceMeta": _meta(rule.resource),
+        "resourceMeta": show_meta(rule.resource),
         "resourceSectionName": rule.section,
         "conf": list(rule.confs),
         "origin": [_show_origin(origin, sources) for origin in rule.origins],
@@ -190,7 +173,8 @@ def _destinations(memo: Memo, mesh: str) -> list[Destination]:
     """Everything that a `to` may mean: the mesh, its routes, its services and each of their ports."""
     of_mesh = memo.read(RESOURCE, ResourceKey("Mesh", "", mesh))
     routes = (memo.read(RESOURCE, key) for key in sorted(memo.read(KEYS, ("MeshHTTPRoute", mesh))))
-    services = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, mesh))
+    keys = (*memo.ask(SERVICE_KEYS, mesh), *memo.ask(OTHER_KEYS, mesh))
+    services = (memo.ask(SERVICE_RESOURCE, key) for key in keys)
     found = [Destination(resource) for resource in (of_mesh, *routes) if resource is not None]
     return found + [one for service in services if service is not None for one in _of_service(service)]
 
@@ -198,7 +182,7 @@ def _destinations(memo: Memo, mesh: str) -> list[Destination]:
 def _of_service(service: Resource) -> Iterator[Destination]:
     name = service.key.name
     yield Destination(service, "", name)
-    for port in cast(MeshService, service.spec).ports:
+    for port in service_ports(service):
         yield Destination(service, port.section, name)
 
 
@@ -208,7 +192,7 @@ def _show_origin(origin: Origin, sources: Sources) -> Json:
     return {
         "resourceMeta": {"type": policy.type, "mesh": policy.mesh, "name": policy.name, "labels": labels},
         "ruleIndex": _index(origin.pointer),
-        "position": _position(policy, origin.pointer, sources),
+        "position": show_position(policy, origin.pointer, sources),
     }
 
 
@@ -216,13 +200,3 @@ def _index(pointer: str) -> int:
     """`/to/1` is item 1."""
     numbers = [part for part in pointer.split("/") if part.isdigit()]
     return int(numbers[0]) if numbers else 0
-
-
-def _position(key: ResourceKey, pointer: str, sources: Sources) -> str | None:
-    source = sources.get(key)
-    return str(source.position(pointer)) if source is not None else None
-
-
-def _meta(resource: Resource) -> Json:
-    key = resource.key
-    return {"type": key.type, "mesh": key.mesh, "name": key.name, "labels": dict(resource.labels)}

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from compiler.inspection import find_proxy, locate_resource, show_config, show_policies, show_rules
+from compiler.inspecting.proxies import find_proxy, locate_resource, show_config, show_policies
+from compiler.inspecting.rules import show_rules
 from compiler.pipeline import Compiled, Compiler
 from compiler.resources.model import ResourceKey
 from compiler.resources.values import Duration
 from compiler.snapshot.take import SNAPSHOT
 from tests.trees import SCHEMAS, compile_texts
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "inspect-dataplane-rules"
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "inspect-dataplane-rules"
 MESH = """
 type: Mesh
 name: default
@@ -92,6 +93,14 @@ def test_from_rules_name_the_callers_by_their_tags(compiled: tuple[Compiler, Com
     first, second = inbound["rules"]
     assert first["matchers"] == [{"key": "kuma.io/service", "value": "web", "not": False}]
     assert (first["conf"], second["conf"]) == ({"action": "Allow"}, {"action": "Deny"})
+
+
+def test_what_holds_where_no_policy_speaks_is_shown_as_such(compiled: tuple[Compiler, Compiled]) -> None:
+    compiler, found = compiled
+    rules = {one["type"]: one for one in show_rules(compiler.memo, KEY, found.resources.sources)["rules"]}
+    assert rules["MeshTimeout"]["defaults"]["origin"] == "default"
+    assert rules["MeshTimeout"]["defaults"]["conf"]["http"]["requestTimeout"] == "15s"
+    assert "defaults" not in rules["MeshTrafficPermission"]
 
 
 def test_policies_are_listed_with_their_inbounds_and_places(compiled: tuple[Compiler, Compiled]) -> None:

@@ -1,0 +1,1 @@
+"""Two versions into a plan: what differs, why, and what to look at."""

@@ -1,0 +1,1 @@
+"""A repository's own promises: invariants and route tests."""
