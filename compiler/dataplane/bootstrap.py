@@ -4,7 +4,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,7 @@ import yaml
 Json: TypeAlias = "str | int | float | bool | Mapping[str, Json] | tuple[Json, ...] | None"
 
 SERVER_CLUSTER = "system_ads"
+SIDECAR = "dataplane"
 LONGEST_SOCKET_PATH = 107
 """Linux' `sun_path` has 108 bytes, the last of which ends the string."""
 
@@ -74,12 +75,27 @@ class NodeOptions:
     mesh: str
     name: str
     cluster: str = "unknown"
-    proxy_type: str = "dataplane"
+    proxy_type: str = SIDECAR
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         return f"{self.mesh}.{self.name}"
+
+    def of_type(self, proxy_type: str) -> "NodeOptions":
+        """A zone proxy of 2.x is of no mesh; all others are of theirs."""
+        return replace(self, proxy_type=proxy_type, mesh=self.mesh if proxy_type == SIDECAR else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """By which authority the server is known (PEM), and the token by which the server knows the proxy.
+
+    `authority` is empty where the server is asked in plaintext.
+    """
+
+    authority: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,7 @@ class BootstrapOptions:
     admin: AdminAddress
     protocol: AdsProtocol = AdsProtocol.DELTA
     work_dir: Path | None = None
+    trust: Trust | None = None
 
 
 def build_bootstrap(options: BootstrapOptions) -> dict[str, Json]:
@@ -100,8 +117,8 @@ def build_bootstrap(options: BootstrapOptions) -> dict[str, Json]:
         "layered_runtime": {"layers": (_RUNTIME_LAYER,)},
         "stats_config": {"stats_tags": _STATS_TAGS},
         "default_regex_engine": _REGEX_ENGINE,
-        "dynamic_resources": _dynamic_resources(options.protocol),
-        "static_resources": {"clusters": (_server_cluster(options.server),)},
+        "dynamic_resources": _dynamic_resources(options.protocol, options.trust or Trust()),
+        "static_resources": {"clusters": (_server_cluster(options.server, options.trust or Trust()),)},
         "admin": _admin(options.admin),
     }
 
@@ -162,7 +179,8 @@ def _own_metadata(options: BootstrapOptions) -> dict[str, Json]:
     return {"dataplane.proxyType": options.node.proxy_type, **admin, **where}
 
 
-def _dynamic_resources(protocol: AdsProtocol) -> Json:
+def _dynamic_resources(protocol: AdsProtocol, trust: Trust) -> Json:
+    said = {"initial_metadata": ({"key": "authorization", "value": trust.token},)} if trust.token else {}
     return {
         "lds_config": _by_ads(),
         "cds_config": _by_ads(),
@@ -171,7 +189,7 @@ def _dynamic_resources(protocol: AdsProtocol) -> Json:
             "transport_api_version": "V3",
             # The first request's node is 61 KB, most of it a list of extensions; without this it comes with every ACK.
             "set_node_on_first_message_only": True,
-            "grpc_services": ({"envoy_grpc": {"cluster_name": SERVER_CLUSTER, "retry_policy": _RECONNECT}},),
+            "grpc_services": ({"envoy_grpc": {"cluster_name": SERVER_CLUSTER, "retry_policy": _RECONNECT}, **said},),
         },
     }
 
@@ -181,8 +199,8 @@ def _by_ads() -> Json:
     return {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
 
 
-def _server_cluster(server: SocketAddress) -> Json:
-    """Plaintext: the server listens on loopback only.
+def _server_cluster(server: SocketAddress, trust: Trust) -> Json:
+    """Plaintext without an authority: such a server listens on loopback only.
 
     TCP keep-alive notices a dead server within 40 s. HTTP/2 pings are left out: a grpc server that was not told of
     them takes more than two in five minutes for abuse and closes the connection.
@@ -190,6 +208,7 @@ def _server_cluster(server: SocketAddress) -> Json:
     return {
         "name": SERVER_CLUSTER,
         **_discovery(server.host),
+        **(_encryption(server.host, trust.authority) if trust.authority else {}),
         "connect_timeout": "1s",
         "typed_extension_protocol_options": _HTTP2,
         "upstream_connection_options": {
@@ -202,13 +221,37 @@ def _server_cluster(server: SocketAddress) -> Json:
     }
 
 
-def _discovery(host: str) -> dict[str, Json]:
-    """IPv4 first for a name: the server of `localhost` may listen on 127.0.0.1 alone."""
+def _encryption(host: str, authority: str) -> dict[str, Json]:
+    """The server's certificate is of this authority and names the host that we asked for."""
+    kind = "IP_ADDRESS" if _is_ip(host) else "DNS"
+    validation: Json = {
+        "trusted_ca": {"inline_string": authority},
+        "match_typed_subject_alt_names": ({"san_type": kind, "matcher": {"exact": host}},),
+    }
+    common: Json = {
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "validation_context": validation,
+        "alpn_protocols": ("h2",),
+    }
+    context: Json = {
+        "@type": f"{_TYPE}envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        **({} if _is_ip(host) else {"sni": host}),
+        "common_tls_context": common,
+    }
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context}}
+
+
+def _is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
-    return {"type": "STATIC"}
+        return False
+    return True
+
+
+def _discovery(host: str) -> dict[str, Json]:
+    """IPv4 first for a name: the server of `localhost` may listen on 127.0.0.1 alone."""
+    return {"type": "STATIC"} if _is_ip(host) else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
 
 
 def _admin(address: AdminAddress) -> Json:

@@ -1,7 +1,6 @@
 """An Envoy from start to end: found, given its bootstrap, watched, and drained before it is stopped."""
 
 import asyncio
-import ctypes
 import fcntl
 import math
 import os
@@ -9,7 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from compiler.dataplane.beside import ALONE, BesideOptions, neighbours
 from compiler.dataplane.bootstrap import (
     AdminAddress,
     AdsProtocol,
@@ -24,18 +24,23 @@ from compiler.dataplane.bootstrap import (
     DataplaneError,
     NodeOptions,
     SocketAddress,
+    Trust,
     UnixSocket,
     bootstrap_json,
 )
+from compiler.dataplane.children import die_with_parent
 from compiler.dataplane.drain import begin_drain, drain_inbound
+from compiler.dataplane.metrics.collecting import Places
 
 DRAIN_TIME = timedelta(seconds=30)
+UPDATE_DRAIN_TIME = timedelta(seconds=10)
+"""Envoy keeps what an update of a listener replaced for so long: a withdrawn permission bites no later (design D15)."""
+
 FEWEST_WORKERS, MOST_WORKERS = 2, 10
 """Kuma's bounds for a sidecar's `--concurrency` on Kubernetes."""
 
 _STOP_SECONDS = 5.0
 _KILLED = 128
-_PARENT_DEATH_SIGNAL = 1
 _ADMIN_SOCKET = "admin.sock"
 
 log = structlog.get_logger("dataplane")
@@ -53,8 +58,16 @@ class RunOptions:
     work_dir: Path | None = None
     concurrency: int | None = None
     drain_time: timedelta = DRAIN_TIME
+    update_drain_time: timedelta | None = None
+    trust: Trust | None = None
+    beside: BesideOptions = ALONE
     log_level: str = "warning"
     component_log_level: str | None = None
+
+    @property
+    def replaced_after(self) -> timedelta:
+        """How long what an update replaced goes on: never longer than what is taken out of service altogether."""
+        return self.update_drain_time or min(self.drain_time, UPDATE_DRAIN_TIME)
 
 
 def run_dataplane(options: RunOptions) -> int:
@@ -65,9 +78,9 @@ def run_dataplane(options: RunOptions) -> int:
     binary = find_envoy(options.binary)
     with working_directory(options.work_dir) as work_dir:
         admin = options.admin or UnixSocket(work_dir / _ADMIN_SOCKET)
-        bootstrap = BootstrapOptions(options.node, options.server, admin, options.protocol, work_dir)
+        bootstrap = BootstrapOptions(options.node, options.server, admin, options.protocol, work_dir, options.trust)
         file = _write_private(work_dir / "bootstrap.json", bootstrap_json(bootstrap))
-        return asyncio.run(_supervise(envoy_command(binary, file, options), admin, options))
+        return asyncio.run(_supervise(envoy_command(binary, file, options), Places(admin, work_dir), options))
 
 
 def find_envoy(chosen: Path | None = None) -> Path:
@@ -91,7 +104,7 @@ def envoy_command(binary: Path, bootstrap: Path, options: RunOptions) -> tuple[s
     return (
         str(binary),
         *("--config-path", str(bootstrap)),
-        *("--drain-time-s", str(max(1, math.ceil(options.drain_time.total_seconds())))),
+        *("--drain-time-s", str(max(1, math.ceil(options.replaced_after.total_seconds())))),
         *("--drain-strategy", "immediate"),
         "--disable-hot-restart",
         *("--concurrency", str(options.concurrency or default_concurrency(available_processors()))),
@@ -157,17 +170,19 @@ def _write_private(path: Path, text: str) -> Path:
     return path
 
 
-async def _supervise(command: tuple[str, ...], admin: AdminAddress, options: RunOptions) -> int:
-    stops = _listen_for_signals(admin)
-    envoy = await _start(command)
-    log.info("started", node=options.node.id, pid=envoy.pid, admin=str(admin), server=str(options.server))
-    ended, asked = asyncio.create_task(envoy.wait()), asyncio.create_task(stops.get())
-    await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-    if ended.done():
-        log.error("envoy ended by itself", node=options.node.id, code=exit_code(ended.result()))
-        return exit_code(ended.result())
-    await _drain(admin, ended, stops, options.drain_time)
-    return await _stop(envoy, ended)
+async def _supervise(command: tuple[str, ...], places: Places, options: RunOptions) -> int:
+    stops = _listen_for_signals(places.admin)
+    async with neighbours(places, options.beside) as readiness:
+        envoy = await _start(command, places.work_dir)
+        log.info("started", node=options.node.id, pid=envoy.pid, admin=str(places.admin), server=str(options.server))
+        ended, asked = asyncio.create_task(envoy.wait()), asyncio.create_task(stops.get())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            log.error("envoy ended by itself", node=options.node.id, code=exit_code(ended.result()))
+            return exit_code(ended.result())
+        readiness.terminating = True
+        await _drain(places.admin, ended, stops, options.drain_time)
+        return await _stop(envoy, ended)
 
 
 def _listen_for_signals(admin: AdminAddress) -> asyncio.Queue[signal.Signals]:
@@ -187,22 +202,17 @@ def _listen_for_signals(admin: AdminAddress) -> asyncio.Queue[signal.Signals]:
     return stops
 
 
-async def _start(command: tuple[str, ...]) -> asyncio.subprocess.Process:
-    """In a process group of its own: Ctrl-C on a terminal reaches us, who drain, and not Envoy."""
+async def _start(command: tuple[str, ...], work_dir: Path) -> asyncio.subprocess.Process:
+    """In a process group of its own: Ctrl-C on a terminal reaches us, who drain, and not Envoy.
+
+    In its working directory, as the sockets of a snapshot have relative paths (docs/dataplane-run.md).
+    """
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, preexec_fn=die_with_parent()
+            *command, cwd=work_dir, stdin=asyncio.subprocess.DEVNULL, process_group=0, preexec_fn=die_with_parent()
         )
     except OSError as error:
         raise DataplaneError(f"{command[0]} cannot be started: {error.strerror}.") from error
-
-
-def die_with_parent() -> Callable[[], None] | None:
-    """Were we killed outright, an Envoy that nobody can drain would keep the ports. Linux only; found before fork."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)
 
 
 async def _drain_inbound(admin: AdminAddress) -> None:

@@ -27,6 +27,7 @@ from compiler.dataplane.run import (
     run_dataplane,
     working_directory,
 )
+from tests.e2e.places import free_port
 
 Serving = Callable[[int], AbstractAsyncContextManager[tuple[int, list[object]]]]
 NODE = NodeOptions("default", "backend-1", cluster="backend")
@@ -43,13 +44,6 @@ sys.exit(run_dataplane(RunOptions(
     binary=Path(binary), concurrency=1, drain_time=timedelta(seconds=float(drain)),
 )))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def script(path: Path, body: str) -> Path:
@@ -71,7 +65,7 @@ def started(work_dir: Path, *, port: int = 1, drain: float = 1.0, binary: Path |
         process.stdout.close()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not so within {seconds} s"
@@ -245,15 +239,23 @@ def test_the_command_drains_at_once_and_for_as_long_as_asked() -> None:
         NODE,
         SocketAddress("127.0.0.1", 1),
         concurrency=3,
-        drain_time=timedelta(seconds=12.5),
+        drain_time=timedelta(seconds=2.5),
         log_level="info",
         component_log_level="upstream:debug",
     )
     command = " ".join(envoy_command(Path("/bin/envoy"), Path("/run/b.json"), options))
     assert command == (
-        "/bin/envoy --config-path /run/b.json --drain-time-s 13 --drain-strategy immediate --disable-hot-restart "
+        "/bin/envoy --config-path /run/b.json --drain-time-s 3 --drain-strategy immediate --disable-hot-restart "
         "--concurrency 3 --log-level info --component-log-level upstream:debug"
     )
+
+
+@pytest.mark.parametrize(("stop", "update", "seconds"), [(30, None, 10), (5, None, 5), (30, 2, 2), (0, None, 1)])
+def test_what_an_update_replaced_goes_on_for_seconds_only(stop: int, update: int | None, seconds: int) -> None:
+    times = timedelta(seconds=stop), timedelta(seconds=update) if update else None
+    options = RunOptions(NODE, SocketAddress("127.0.0.1", 1), drain_time=times[0], update_drain_time=times[1])
+    command = envoy_command(Path("/bin/envoy"), Path("/run/b.json"), options)
+    assert command[command.index("--drain-time-s") + 1] == str(seconds)
 
 
 @pytest.mark.parametrize(("processors", "workers"), [(1, 2), (2, 2), (7, 7), (10, 10), (64, 10)])

@@ -1,0 +1,1 @@
+"""Canonical YAML of mesh documents: one spelling for one meaning, comments kept."""

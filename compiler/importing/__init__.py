@@ -1,0 +1,1 @@
+"""What `kumactl` and `kubectl` print, as files of a mesh repository."""

@@ -1,0 +1,117 @@
+"""What the other documents of a repository say that a conversion must know."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from compiler.resources.envelope import Envelope
+from compiler.resources.legacy.conversion import Surroundings
+from compiler.resources.model import PROTOCOL, SERVICE
+
+_PROXIES: Final = frozenset({"Dataplane", "DataplaneSet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A document of the mesh, normalised: who it is about, and what it says."""
+
+    envelope: Envelope
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A Dataplane, as far as targetRefs go: its labels, and the tags of each of its inbounds, or of a gateway."""
+
+    mesh: str
+    labels: Mapping[str, str]
+    tags: tuple[Mapping[str, str], ...]
+    inbounds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """By mesh what a conversion must know, and every proxy."""
+
+    surroundings: Mapping[str, Surroundings] = field(default_factory=dict)
+    proxies: tuple[Proxy, ...] = ()
+    only_allowing: frozenset[str] = frozenset()
+
+    def of(self, mesh: str) -> Surroundings:
+        """Of a mesh that no document describes, nothing; its logging and tracing then are empty, not unknown."""
+        return self.surroundings.get(mesh, Surroundings(logging={}, tracing={}))
+
+
+def survey(documents: Sequence[Said]) -> Known:
+    """All documents of the repository."""
+    proxies = tuple(proxy for one in documents if one.envelope.type in _PROXIES for proxy in _proxies(one))
+    meshes = {one.envelope.name: one.content for one in documents if one.envelope.type == "Mesh"}
+    names = {*meshes, *(proxy.mesh for proxy in proxies)}
+    surroundings = {
+        name: Surroundings(
+            logging=meshes.get(name, {}).get("logging") or {},
+            tracing=meshes.get(name, {}).get("tracing") or {},
+            protocols=_protocols(proxy for proxy in proxies if proxy.mesh == name),
+        )
+        for name in names
+    }
+    return Known(surroundings, proxies, _only_allowing(documents))
+
+
+def _proxies(one: Said) -> Iterator[Proxy]:
+    envelope = one.envelope
+    if envelope.type == "Dataplane":
+        yield _proxy(envelope.mesh, envelope.labels, one.content["networking"])
+        return
+    networking = one.content["template"]["networking"]
+    yield _proxy(envelope.mesh, envelope.labels, networking)
+    for instance in one.content.get("instances", ()):
+        yield _proxy(envelope.mesh, {**envelope.labels, **instance.get("labels", {})}, networking)
+
+
+def _proxy(mesh: str, labels: Mapping[str, str], networking: Mapping[str, Any]) -> Proxy:
+    gateway = networking.get("gateway")
+    if gateway is not None:
+        return Proxy(mesh, labels, (gateway.get("tags", {}),), inbounds=False)
+    return Proxy(mesh, labels, tuple(inbound.get("tags", {}) for inbound in networking.get("inbound", ())))
+
+
+def _protocols(proxies: Iterable[Proxy]) -> Mapping[str, str]:
+    """Of the services all of whose inbounds agree."""
+    spoken: dict[str, set[str]] = {}
+    for proxy in proxies:
+        for tags in proxy.tags:
+            spoken.setdefault(tags.get(SERVICE, ""), set()).add(tags.get(PROTOCOL, "tcp"))
+    return {service: next(iter(protocols)) for service, protocols in spoken.items() if len(protocols) == 1}
+
+
+def _only_allowing(documents: Sequence[Said]) -> frozenset[str]:
+    """Meshes whose permissions only allow, and only what a certificate shows, so that all of them may add up."""
+    meshes = {one.envelope.mesh for one in documents if one.envelope.type == "MeshTrafficPermission"}
+    refusing = {
+        one.envelope.mesh
+        for one in documents
+        if one.envelope.type == "TrafficPermission"
+        or (one.envelope.type == "MeshTrafficPermission" and not _only_allows(one.content))
+    }
+    return frozenset(meshes - refusing)
+
+
+def _only_allows(spec: Mapping[str, Any]) -> bool:
+    entries = spec.get("from", ())
+    return "rules" not in spec and all(
+        entry.get("default", {}).get("action") == "Allow" and shown(entry["targetRef"]) is not None for entry in entries
+    )
+
+
+def shown(target: Mapping[str, Any]) -> str | None:
+    """The service that a source names, empty for everybody, None where it asks for more than a certificate shows."""
+    match target:
+        case {"kind": "Mesh"} if len(target) == 1:
+            return ""
+        case {"kind": "MeshService", "name": str(name)} if len(target) == 2:  # kind and name
+            return name
+        case {"kind": "MeshSubset", "tags": {**tags}} if len(target) == 2 and set(tags) == {SERVICE}:
+            return str(tags[SERVICE])
+        case _:
+            return None

@@ -1,0 +1,208 @@
+"""A repository in the older dialect, and the same in the newer one."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from compiler.cli.exits import FINE, FOUND, USAGE
+from compiler.cli.main import run
+from compiler.migration.effect import compare
+from compiler.migration.migrate import Migration, migrate, migrated_tree
+from compiler.resources.settings import Settings
+from tests.trees import SCHEMAS, tree_of
+
+MESH = """
+type: Mesh
+name: default
+mtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}
+---
+type: Dataplane
+mesh: default
+name: web-1
+labels: {kuma.io/service: web}
+networking:
+  address: 10.0.0.1
+  inbound: [{port: 80, tags: {kuma.io/service: web, kuma.io/protocol: http}}]
+  outbound: [{port: 9000, tags: {kuma.io/service: backend}}]
+---
+type: Dataplane
+mesh: default
+name: backend-1
+networking:
+  address: 10.0.0.2
+  inbound: [{port: 80, tags: {kuma.io/service: backend, kuma.io/protocol: http, version: v1}}]
+"""
+TIMEOUT = """
+# slow, since March
+type: Timeout
+mesh: default
+name: slow
+sources: [{match: {kuma.io/service: '*'}}]
+destinations: [{match: {kuma.io/service: backend}}]
+conf: {connectTimeout: 3s, http: {requestTimeout: 7s}}
+"""
+LEGACY = f"""{TIMEOUT}---
+type: TrafficPermission
+mesh: default
+name: web-to-backend
+sources: [{{match: {{kuma.io/service: web}}}}]
+destinations: [{{match: {{kuma.io/service: backend}}}}]
+---
+type: Retry
+mesh: default
+name: again
+sources: [{{match: {{kuma.io/service: web}}}}]
+destinations: [{{match: {{kuma.io/service: backend}}}}]
+conf: {{http: {{numRetries: 3, retriableStatusCodes: [503]}}, tcp: {{maxConnectAttempts: 2}}}}
+---
+type: CircuitBreaker
+mesh: default
+name: breaker
+sources: [{{match: {{kuma.io/service: web}}}}]
+destinations: [{{match: {{kuma.io/service: '*'}}}}]
+conf: {{detectors: {{totalErrors: {{consecutive: 3}}}}, thresholds: {{maxConnections: 7}}}}
+---
+type: TrafficRoute
+mesh: default
+name: canary
+sources: [{{match: {{kuma.io/service: web}}}}]
+destinations: [{{match: {{kuma.io/service: backend}}}}]
+conf:
+  http:
+  - match: {{path: {{exact: /v1}}}}
+    destination: {{kuma.io/service: backend, version: v1}}
+  destination: {{kuma.io/service: backend}}
+"""
+NEWER = """type: MeshTimeout
+mesh: default
+name: both
+spec:
+  targetRef: {kind: MeshSubset, tags: {kuma.io/service: web}}
+  from: [{targetRef: {kind: Mesh}, default: {idleTimeout: 3s}}]
+  to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 4s}}]
+"""
+FOREIGN = "apiVersion: v1\nkind: ConfigMap   # not ours\ndata: {a:   b}\n"
+
+
+def _migrate(files: dict[str, str]) -> Migration:
+    return migrate(tree_of(files), Settings(), SCHEMAS)
+
+
+def _after(files: dict[str, str]) -> dict[str, str]:
+    return files | {change.path: change.after for change in _migrate(files).changes}
+
+
+@pytest.mark.parametrize("text", [LEGACY, NEWER, LEGACY + "---\n" + NEWER])
+def test_what_is_compiled_stays_the_same(text: str) -> None:
+    tree = tree_of({"mesh.yaml": MESH, "policies.yaml": text})
+    migration = migrate(tree, Settings(), SCHEMAS)
+    assert [change.path for change in migration.changes] == ["policies.yaml"]
+    effect = compare(tree, migrated_tree(tree, migration), SCHEMAS)
+    assert (effect.errors, effect.differing) == ("", ())
+
+
+def test_the_policies_have_an_effect_at_all() -> None:
+    """Without it the test before this one would prove nothing."""
+    before, after = (tree_of({"mesh.yaml": MESH, "policies.yaml": text}) for text in (LEGACY, "# none\n"))
+    assert len(compare(before, after, SCHEMAS).differing) == 2
+
+
+def test_a_second_migration_changes_nothing() -> None:
+    files = {"mesh.yaml": MESH, "policies.yaml": LEGACY + "---\n" + NEWER}
+    assert _migrate(_after(files)).changes == ()
+
+
+def test_no_legacy_policy_is_left() -> None:
+    after = _after({"mesh.yaml": MESH, "policies.yaml": LEGACY})["policies.yaml"]
+    types = [line.partition(": ")[2] for line in after.splitlines() if line.startswith("type: ")]
+    assert all(kind.startswith("Mesh") for kind in types)
+    assert len(types) == 5
+
+
+def test_what_is_not_concerned_keeps_every_byte() -> None:
+    text = f"{FOREIGN}---\n{TIMEOUT.strip()}\n---   # last\n{FOREIGN}"
+    [change] = _migrate({"mesh.yaml": MESH, "a.yaml": text}).changes
+    assert change.after.startswith(f"{FOREIGN}---\n# slow, since March\ntype: MeshTimeout\n")
+    assert change.after.endswith(f"---   # last\n{FOREIGN}")
+
+
+def test_incoming_and_outgoing_traffic_are_two_policies_and_tags_are_labels_where_they_are_the_same() -> None:
+    after = _after({"mesh.yaml": MESH, "a.yaml": NEWER})["a.yaml"]
+    assert after.count("kind: Dataplane\n    labels:\n      kuma.io/service: web") == 2
+    assert "name: both-inbound" in after
+    assert "rules:" in after
+    assert "from:" not in after
+
+
+def test_tags_that_no_dataplane_has_as_labels_stay_and_are_named() -> None:
+    files = {"mesh.yaml": MESH.replace("labels: {kuma.io/service: web}\n", ""), "a.yaml": NEWER}
+    migration = _migrate(files)
+    assert "kind: MeshSubset" in migration.changes[0].after
+    assert any("no Dataplane has the labels" in remark.message for remark in migration.kept)
+
+
+def test_what_cannot_be_said_stays_and_is_named_with_its_place() -> None:
+    text = LEGACY.replace(
+        "- match: {path: {exact: /v1}}",
+        "- match: {path: {exact: /v1}}\n    modify: {path: {regex: {pattern: a, substitution: b}}}",
+    )
+    migration = _migrate({"mesh.yaml": MESH, "policies.yaml": text})
+    assert "type: TrafficRoute" in migration.changes[0].after
+    [named] = [remark for remark in migration.kept if "regular expression" in remark.message]
+    assert (named.position.file, text.splitlines()[named.position.line - 1].strip()[:7]) == ("policies.yaml", "modify:")
+
+
+def test_a_log_is_written_with_the_backend_of_its_mesh() -> None:
+    mesh = MESH.replace(
+        "mtls:", "logging: {defaultBackend: f, backends: [{name: f, type: file, conf: {path: /tmp/a}}]}\nmtls:", 1
+    )
+    log = LEGACY.partition("---\n")[0].replace("type: Timeout", "type: TrafficLog").partition("conf:")[0]
+    after = _after({"mesh.yaml": mesh, "a.yaml": log})["a.yaml"]
+    assert "type: MeshAccessLog" in after
+    assert "path: /tmp/a" in after
+
+
+PERMISSION = """
+type: MeshTrafficPermission
+mesh: default
+name: one
+spec:
+  from: [{targetRef: {kind: MeshService, name: web}, default: {action: ALLOWED}}]
+"""
+
+
+def test_permissions_become_rules_only_where_none_of_the_mesh_refuses() -> None:
+    allowing, refusing = (PERMISSION.replace("ALLOWED", action) for action in ("Allow", "Deny"))
+    assert "value: spiffe://default/web" in _after({"mesh.yaml": MESH, "a.yaml": allowing})["a.yaml"]
+    files = {"mesh.yaml": MESH, "a.yaml": allowing, "b.yaml": refusing.replace("name: one", "name: two")}
+    assert _migrate(files).changes == ()
+    assert len(_migrate(files).kept) == 3
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "mesh.yaml").write_text(dedent(MESH))
+    (tmp_path / "policies.yaml").write_text(LEGACY)
+    return tmp_path
+
+
+def test_without_being_told_it_writes_nothing(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate", str(repository)]) == FINE
+    shown = capsys.readouterr()
+    assert "+type: MeshTimeout" in shown.out
+    assert "stays the same, byte for byte" in shown.err
+    assert (repository / "policies.yaml").read_text() == LEGACY
+
+
+def test_check_fails_until_it_is_written(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate", "--check", str(repository)]) == FOUND
+    assert run(["migrate", "--write", str(repository)]) == FINE
+    assert run(["migrate", "--check", str(repository)]) == FINE
+    assert "type: Timeout" not in (repository / "policies.yaml").read_text()
+    assert sorted(path.name for path in repository.iterdir()) == ["mesh.yaml", "policies.yaml"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_write_and_check_exclude_each_other(repository: Path) -> None:
+    assert run(["migrate", "--write", "--check", str(repository)]) == USAGE
