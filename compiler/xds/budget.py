@@ -1,7 +1,6 @@
 """A bound on the bytes that all streams together are writing: slow readers cannot fill the memory."""
 
-import asyncio
-from collections import deque
+from collections.abc import Callable
 
 
 class ByteBudget:
@@ -9,7 +8,7 @@ class ByteBudget:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: dict[Callable[[], None], int] = {}
         self.used = 0
 
     @property
@@ -23,35 +22,28 @@ class ByteBudget:
         self.used += size
         return True
 
-    async def take(self, size: int) -> None:
-        if self.take_at_once(size):
-            return
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, granted))
-        try:
-            await granted
-        except asyncio.CancelledError:
-            self._withdraw(size, granted)
-            raise
+    def wait_for(self, size: int, granted: Callable[[], None]) -> None:
+        """`granted` is called once the bytes are its own; it waits for one portion at a time."""
+        self._waiting[granted] = size
+        self._grant()
+
+    def withdraw(self, granted: Callable[[], None]) -> None:
+        """Who waited is gone; what was granted already is given back by whom it was granted to."""
+        if self._waiting.pop(granted, None) is not None:
+            self._grant()
 
     def give_back(self, size: int) -> None:
         self.used -= size
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, granted = self._waiting.popleft()
-            if not granted.done():
-                self.used += size
-                granted.set_result(None)
-
-    def _withdraw(self, size: int, granted: "asyncio.Future[None]") -> None:
-        """Cancelled in the very moment of being granted: what was granted goes back."""
-        if granted.done() and not granted.cancelled():
-            self.give_back(size)
-        else:
-            self._waiting = deque(each for each in self._waiting if each[1] is not granted)
-            self._grant()
+        while self._waiting:
+            granted, size = next(iter(self._waiting.items()))
+            if not self._fits(size):
+                return
+            del self._waiting[granted]
+            self.used += size
+            granted()
 
     def _fits(self, size: int) -> bool:
         return self.used == 0 or self.used + size <= self._limit

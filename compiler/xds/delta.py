@@ -2,7 +2,7 @@
 
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
-from compiler.xds.events import DeltaRequest, Response
+from compiler.xds.events import NO_CLAIMS, DeltaRequest, Response
 from compiler.xds.framing import join_response
 from compiler.xds.node import Node, read_node
 
@@ -33,14 +33,15 @@ def _read_ack(message: bytes) -> tuple[DeltaRequest, None] | None:
 
 
 def _read_any(message: bytes) -> tuple[DeltaRequest, Node | None]:
+    """A field that is empty is not copied: to find that out costs a fifth of copying nothing."""
     request = DeltaDiscoveryRequest.FromString(message)
     event = DeltaRequest(
-        type_url=request.type_url,
-        subscribe=tuple(request.resource_names_subscribe),
-        unsubscribe=tuple(request.resource_names_unsubscribe),
-        claims=dict(request.initial_resource_versions),
-        nonce=request.response_nonce,
-        error=request.error_detail.message if request.HasField("error_detail") else None,
+        request.type_url,
+        tuple(request.resource_names_subscribe),
+        tuple(request.resource_names_unsubscribe) if request.resource_names_unsubscribe else (),
+        dict(request.initial_resource_versions) if request.initial_resource_versions else NO_CLAIMS,
+        request.response_nonce,
+        request.error_detail.message if request.HasField("error_detail") else None,
     )
     return event, read_node(request.node) if request.HasField("node") else None
 

@@ -9,7 +9,7 @@ from compiler.xds.served import Resource
 FRESH_MARK = "~"
 """Parts a content hash from what makes a repair's version string unlike the one that was refused."""
 
-_NO_CLAIMS: Mapping[str, str] = MappingProxyType({})
+NO_CLAIMS: Mapping[str, str] = MappingProxyType({})
 
 
 class DeltaRequest(NamedTuple):
@@ -18,7 +18,7 @@ class DeltaRequest(NamedTuple):
     type_url: str
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    claims: Mapping[str, str] = _NO_CLAIMS
+    claims: Mapping[str, str] = NO_CLAIMS
     nonce: str = ""
     error: str | None = None
 

@@ -1,19 +1,56 @@
 """Prometheus metrics of the xDS server: seconds and bytes, by type, never by proxy."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class TypeCounters(NamedTuple):
-    """What is counted of one type; looked up by its labels once, not for each push."""
+@dataclass(slots=True)
+class TypeCounters:
+    """What is counted of one type: plain numbers, since a counter of the library costs as much as writing a push."""
 
-    pushes: Counter
-    bytes: Counter
-    acks: Counter
-    nacks: Counter
+    pushes: int = 0
+    bytes: int = 0
+    acks: int = 0
+    nacks: int = 0
+
+    def note_push(self, size: int) -> None:
+        self.pushes += 1
+        self.bytes += size
+
+    def note_answer(self, *, accepted: bool) -> None:
+        if accepted:
+            self.acks += 1
+        else:
+            self.nacks += 1
+
+
+_OF_TYPES: Final = {
+    "pushes": ("meshwright_xds_pushes", "Responses written."),
+    "bytes": ("meshwright_xds_pushed_bytes", "Bytes of responses written."),
+    "acks": ("meshwright_xds_acks", "Responses accepted by proxies."),
+    "nacks": ("meshwright_xds_nacks", "Responses refused by proxies."),
+}
+
+
+class _ByType(Collector):
+    """The counters of all types, as they are when they are asked for."""
+
+    def __init__(self, counted: Mapping[str, TypeCounters]) -> None:
+        self._counted = counted
+
+    def collect(self) -> Iterator[Metric]:
+        for field, (name, text) in _OF_TYPES.items():
+            family = CounterMetricFamily(name, text, labels=["type"])
+            for type_url, counters in self._counted.items():
+                family.add_metric([shorten_type(type_url)], getattr(counters, field))
+            yield family
 
 
 class Metrics:
@@ -25,10 +62,6 @@ class Metrics:
         self.streams = Gauge(
             "meshwright_xds_streams", "Open ADS streams of admitted proxies.", ["protocol"], registry=registry
         )
-        self.pushes = Counter("meshwright_xds_pushes", "Responses written.", ["type"], registry=registry)
-        self.bytes = Counter("meshwright_xds_pushed_bytes", "Bytes of responses written.", ["type"], registry=registry)
-        self.acks = Counter("meshwright_xds_acks", "Responses accepted by proxies.", ["type"], registry=registry)
-        self.nacks = Counter("meshwright_xds_nacks", "Responses refused by proxies.", ["type"], registry=registry)
         self.delivery = Histogram(
             "meshwright_xds_delivery_seconds",
             "From a generation's publication to a proxy's last ACK of it.",
@@ -42,14 +75,13 @@ class Metrics:
             "meshwright_xds_audit_corrections", "Names whose debt the audit had to correct.", registry=registry
         )
         self._by_type: dict[str, TypeCounters] = {}
+        registry.register(_ByType(self._by_type))
 
     def of(self, type_url: str) -> TypeCounters:
         """Only for types that are served: what a client makes up must not become a label."""
         counters = self._by_type.get(type_url)
         if counters is None:
-            name = shorten_type(type_url)
-            labelled = (each.labels(name) for each in (self.pushes, self.bytes, self.acks, self.nacks))
-            counters = self._by_type[type_url] = TypeCounters(*labelled)
+            counters = self._by_type[type_url] = TypeCounters()
         return counters
 
 

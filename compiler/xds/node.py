@@ -37,6 +37,8 @@ def _read_version(message: NodeMessage) -> str:
 
 
 def _read_metadata(message: NodeMessage) -> dict[str, str]:
+    if not message.metadata.fields:
+        return {}
     texts = (
         (name[:_TEXT_LIMIT], value.string_value[:_TEXT_LIMIT])
         for name, value in sorted(message.metadata.fields.items())

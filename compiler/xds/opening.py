@@ -19,8 +19,9 @@ def open_delta(state: TypeState, request: DeltaRequest, memory: Remembered, conf
     for name, claimed in request.claims.items():
         if state.is_subscribed(name):
             state.hold(_find_claimed(state, name, strip_fresh_mark(claimed), memory, config))
-    claims = {name: strip_fresh_mark(version) for name, version in request.claims.items()}
-    _recall_doubts(state, memory, {name: claims.get(name) for name in memory.doubts.get(state.type_url, ())})
+    if doubted := memory.doubts.get(state.type_url):
+        claims = {name: strip_fresh_mark(version) for name, version in request.claims.items()}
+        _recall_doubts(state, memory, {name: claims.get(name) for name in doubted})
     state.judge_all()
 
 

@@ -1,15 +1,16 @@
 """The ADS server: streams of both protocols on one port, woken when their proxy's configuration changes."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import ModuleType
 
-import grpc
-from grpc import aio
-
+from compiler.http2.calls import Application, Call, Open
+from compiler.http2.status import Status
 from compiler.xds import delta, sotw
+from compiler.xds.admission import Conversation, RefusedError
 from compiler.xds.limits import Limits
 from compiler.xds.metrics import Metrics
 from compiler.xds.node import Node
@@ -19,19 +20,23 @@ from compiler.xds.sources import (
     Change,
     ConfigSource,
     NackRecords,
-    Peer,
     SecretSource,
     admit_as_claimed,
 )
 from compiler.xds.status import Delivery, ProxyStatus, describe_types
-from compiler.xds.stream import Context, Stream, StreamEndedError, Surroundings, read_request
+from compiler.xds.stream import Stream, Surroundings
 from compiler.xds.subscription import Subscription
+from compiler.xds.transports import Carry, carry_http2
 from compiler.xds.writing import Writes
 
 _TOLD_AT_ONCE = 32
 """Streams that hear of a generation in one turn of the event loop."""
 
+_BETWEEN_ROTATIONS = 0.001
+"""Seconds; it takes a third of them, so most turns of the event loop are left to others."""
+
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_PROTOCOLS = {f"/{SERVICE}/{protocol.METHOD}": protocol for protocol in (delta, sotw)}
 
 
 class XdsServer:
@@ -46,6 +51,7 @@ class XdsServer:
         records: NackRecords | None = None,
         metrics: Metrics | None = None,
         limits: Limits | None = None,
+        carry: Carry = carry_http2,
     ) -> None:
         self.metrics = metrics or Metrics()
         self.delivery: Delivery | None = None
@@ -54,6 +60,8 @@ class XdsServer:
         self._admit = admit
         self._records = records
         self._limits = limits or Limits()
+        self._writes = Writes(self._limits)
+        self._around = self._make_surroundings()
         self._streams: dict[str, Stream] = {}
         self._untold: dict[str, None] = {}
         self._telling: asyncio.Handle | None = None
@@ -62,21 +70,18 @@ class XdsServer:
         self._saved: dict[str, UnrepairedNack] = {}
         self._delivered = asyncio.Condition()
         self._unsubscribe: list[Callable[[], None]] = []
-        self._server: aio.Server | None = None
+        self._transport = carry(
+            {path: self._make_method(protocol) for path, protocol in _PROTOCOLS.items()}, self._limits
+        )
         self._audit: asyncio.Task[None] | None = None
         self._stopping = False
 
-    async def serve(self, address: str, *, credentials: grpc.ServerCredentials | None = None) -> int:
+    async def serve(self, address: str, *, tls: ssl.SSLContext | None = None) -> int:
         """Returns the bound port. Whether plaintext is allowed at this address is the caller's to check."""
-        self._around = self._make_surroundings()
-        server = aio.server(options=self._limits.list_channel_options())
-        server.add_generic_rpc_handlers((self._make_methods(),))
-        port: int = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         self._unsubscribe.append(self._configs.subscribe(self._on_change))
         if self._secrets is not None:
             self._unsubscribe.append(self._secrets.subscribe(self._on_rotation))
-        await server.start()
-        self._server = server
+        port = await self._transport.serve(address, tls=tls)
         self._audit = asyncio.create_task(self._audit_forever())
         return port
 
@@ -91,15 +96,14 @@ class XdsServer:
         if self._telling is not None:
             self._telling.cancel()
         for stream in tuple(self._streams.values()):
-            stream.end(grpc.StatusCode.UNAVAILABLE, "shutting down")
-        if self._server is not None:
-            await self._server.stop(grace)
+            stream.end(Status.UNAVAILABLE, "shutting down")
+        await self._transport.stop(grace)
 
     def disconnect(self, node_id: str, reason: str) -> bool:
         """Cut a live stream: its proof was revoked or has expired."""
         stream = self._streams.get(node_id)
         if stream is not None:
-            stream.end(grpc.StatusCode.PERMISSION_DENIED, reason)
+            stream.end(Status.PERMISSION_DENIED, reason)
         return stream is not None
 
     def list_proxies(self) -> tuple[ProxyStatus, ...]:
@@ -111,6 +115,11 @@ class XdsServer:
             stream = self._streams.get(node)
             if stream is not None:
                 yield self._describe(stream)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody is being written to: in a storm somebody always is."""
+        return self._writes.is_idle
 
     @property
     def connected(self) -> frozenset[str]:
@@ -147,65 +156,47 @@ class XdsServer:
 
     # Streams.
 
-    def _make_methods(self) -> grpc.GenericRpcHandler:
-        methods = {
-            protocol.METHOD: grpc.stream_stream_rpc_method_handler(self._make_method(protocol))
-            for protocol in (delta, sotw)
-        }
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
+    def _make_method(self, protocol: ModuleType) -> Open:
+        def converse(call: Call) -> Application:
+            return Conversation(
+                call,
+                protocol,
+                seconds=self._limits.first_request,
+                enter=self._enter,
+                leave=self._close_stream,
+                refused=lambda code: self.metrics.ended.labels(code.name).inc(),
+            )
 
-    def _make_method(self, protocol: ModuleType) -> Callable[..., object]:
-        async def serve_stream(_requests: object, context: Context) -> None:
-            try:
-                await self._run_stream(protocol, context)
-            except StreamEndedError as ended:
-                self.metrics.ended.labels(ended.code.name).inc()
-                await context.abort(ended.code, ended.reason)
+        return converse
 
-        return serve_stream
-
-    async def _run_stream(self, protocol: ModuleType, context: Context) -> None:
-        try:
-            async with asyncio.timeout(self._limits.first_request):
-                received = await read_request(context, protocol)
-        except TimeoutError:
-            raise StreamEndedError(grpc.StatusCode.DEADLINE_EXCEEDED, "no first request") from None
-        if received is None:
-            return
-        request, claimed = received
-        node = await self._admit_node(claimed, context)
-        stream = self._open_stream(node, protocol, context)
-        try:
-            with self.metrics.streams.labels(_name_protocol(protocol)).track_inprogress():
-                await stream.run(request)
-        finally:
-            self._close_stream(stream)
-
-    async def _admit_node(self, claimed: Node | None, context: Context) -> Node:
+    async def _enter(self, claimed: Node | None, call: Call, protocol: ModuleType) -> Stream:
         if self._stopping:
-            raise StreamEndedError(grpc.StatusCode.UNAVAILABLE, "shutting down")
+            raise RefusedError(Status.UNAVAILABLE, "shutting down")
         if claimed is None:
-            raise StreamEndedError(grpc.StatusCode.INVALID_ARGUMENT, "the first request carries no node")
-        node_id = await self._admit(claimed, _describe_peer(context))
+            raise RefusedError(Status.INVALID_ARGUMENT, "the first request carries no node")
+        node_id = await self._admit(claimed, call.caller)
         if node_id is None:
-            raise StreamEndedError(grpc.StatusCode.PERMISSION_DENIED, "not proven to be this node")
-        return Node(node_id, claimed.cluster, claimed.version, claimed.metadata)
+            raise RefusedError(Status.PERMISSION_DENIED, "not proven to be this node")
+        node = Node(node_id, claimed.cluster, claimed.version, claimed.metadata)
+        return self._open_stream(node, protocol, call)
 
-    def _open_stream(self, node: Node, protocol: ModuleType, context: Context) -> Stream:
+    def _open_stream(self, node: Node, protocol: ModuleType, call: Call) -> Stream:
         """A new stream of a node takes over at once; the old one's machine is closed before its memory is used."""
         former = self._streams.get(node.id)
         if former is not None:
-            former.end(grpc.StatusCode.ABORTED, "another stream of this node took over")
+            former.end(Status.ABORTED, "another stream of this node took over")
         machine = Subscription(self._recall(node.id), full_state=protocol is sotw)
         config = self._configs.get(node.id)
         if config is not None:
             machine.on_config(config)
-        stream = Stream(node, machine, protocol, context, self._around)
+        stream = Stream(node, machine, protocol, call, self._around)
         self._streams[node.id] = stream
+        self.metrics.streams.labels(_name_protocol(protocol)).inc()
         return stream
 
     def _close_stream(self, stream: Stream) -> None:
         """A node that no commit knows leaves nothing behind."""
+        self.metrics.streams.labels(_name_protocol(stream.protocol)).dec()
         if self._streams.get(stream.node.id) is not stream:
             return
         del self._streams[stream.node.id]
@@ -249,7 +240,7 @@ class XdsServer:
         return Surroundings(
             limits=self._limits,
             metrics=self.metrics,
-            writes=Writes(self._limits),
+            writes=self._writes,
             secrets=self._secrets,
             on_write=self._on_write,
             on_event=self._on_event,
@@ -265,9 +256,10 @@ class XdsServer:
             published=time.monotonic(),
             pending={*concerned, *self._list_undelivered()},
         )
-        for node in change.gone - self._streams.keys():
-            self._memories.pop(node, None)
-            self._saved.pop(node, None)
+        for node in change.gone:
+            if node not in self._streams:
+                self._memories.pop(node, None)
+                self._saved.pop(node, None)
         self._untold.update(dict.fromkeys(sorted(concerned)))
         self._announce_delivery()
         if self._telling is None:
@@ -290,8 +282,10 @@ class XdsServer:
         return {node for node in pending if node in self._streams and not self._streams[node].machine.memory.nacks}
 
     def _on_rotation(self, node_id: str | None) -> None:
-        for stream in self._list_streams(node_id):
-            stream.refresh_secrets()
+        """One after the other where it is all of them: to issue a certificate takes a while."""
+        loop = asyncio.get_running_loop()
+        for number, stream in enumerate(self._list_streams(node_id)):
+            loop.call_later(number * _BETWEEN_ROTATIONS, stream.refresh_secrets)
 
     def _on_write(self, stream: Stream) -> None:
         if self.delivery is not None:
@@ -350,9 +344,3 @@ class XdsServer:
 
 def _name_protocol(protocol: ModuleType) -> str:
     return "sotw" if protocol is sotw else "delta"
-
-
-def _describe_peer(context: Context) -> Peer:
-    identity = {key: tuple(values) for key, values in (context.auth_context() or {}).items()}
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    return Peer(context.peer(), identity, metadata)

@@ -1,9 +1,10 @@
 """Where the server takes configurations, secrets and admissions from; the generation in memory that is served."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from compiler.http2.calls import Caller
 from compiler.xds.node import Node
 from compiler.xds.remembered import UnrepairedNack
 from compiler.xds.served import Generation, ProxyConfig, Resource
@@ -38,8 +39,8 @@ class ConfigSource(Protocol):
 class SecretSource(Protocol):
     """Identity certificates and trusted authorities; they reach a proxy by SDS and are in no snapshot."""
 
-    async def get(self, node_id: str, name: str) -> Resource | None:
-        """None while it cannot be had; it is asked for again."""
+    def get(self, node_id: str, name: str) -> Resource | None:
+        """At once; None while it cannot be had, and it is asked for again."""
 
     def subscribe(self, callback: Callable[[str | None], None]) -> Callable[[], None]:
         """The callback is told the node whose secrets rotated, None for all."""
@@ -53,20 +54,11 @@ class NackRecords(Protocol):
     def save(self, node_id: str, record: UnrepairedNack | None) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """What the connection proves or carries: its address, TLS identity and request metadata (a token)."""
-
-    address: str
-    identity: Mapping[str, tuple[bytes, ...]]
-    metadata: Mapping[str, str]
+Admit = Callable[[Node, Caller], Awaitable[str | None]]
+"""The node id that this caller may be, or None: what it says of itself is compared, never believed."""
 
 
-Admit = Callable[[Node, Peer], Awaitable[str | None]]
-"""The node id that this peer may be, or None: what it says of itself is compared, never believed."""
-
-
-async def admit_as_claimed(node: Node, _peer: Peer) -> str | None:
+async def admit_as_claimed(node: Node, _caller: Caller) -> str | None:
     """For plaintext on loopback only."""
     return node.id or None
 

@@ -1,15 +1,17 @@
-"""One proxy's stream: reads requests into the state machine, writes what the machine owes, and ends for a reason."""
+"""One proxy's stream: requests go into the state machine, what the machine owes is pulled when it can be written."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import NamedTuple
 
-import grpc
 from google.protobuf.message import DecodeError
 
-from compiler.xds.events import Request, Response
+from compiler.http2.calls import Call
+from compiler.http2.status import Status
+from compiler.xds.budget import ByteBudget
+from compiler.xds.events import Request
 from compiler.xds.limits import Limits
 from compiler.xds.metrics import Metrics
 from compiler.xds.node import Node
@@ -17,18 +19,6 @@ from compiler.xds.served import SDS, ProxyConfig
 from compiler.xds.sources import SecretSource
 from compiler.xds.subscription import Subscription, TooManyNamesError
 from compiler.xds.writing import Writes
-
-Context = Any
-"""grpc.aio's ServicerContext, whose stubs lack the raw-bytes form."""
-
-
-class StreamEndedError(Exception):
-    """The server ends this stream; the client is told the code and why."""
-
-    def __init__(self, code: grpc.StatusCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,58 +34,91 @@ class Surroundings:
     wall_clock: Callable[[], float]
 
 
-async def read_request(context: Context, protocol: ModuleType) -> tuple[Request, Node | None] | None:
-    """None when the client has closed its side."""
-    message = await context.read()
-    if message is grpc.aio.EOF:
-        return None
-    try:
-        request: tuple[Request, Node | None] = protocol.read_request(message)
-    except DecodeError as error:
-        raise StreamEndedError(grpc.StatusCode.INVALID_ARGUMENT, "not a discovery request") from error
-    return request
+class Written(NamedTuple):
+    """A message on its way to the socket, and whose budget its bytes are of."""
+
+    type_url: str
+    size: int
+    budget: ByteBudget
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A message that waits for its budget; in the machine it is in flight already."""
+
+    written: Written
+    message: bytes
+    granted: bool = False
 
 
 class Stream:
-    """Two tasks, one reading and one writing, around one machine; the writer is the gRPC handler's own task."""
+    """A machine and the call that it speaks on. At most one response is on its way to the socket; nothing queues."""
 
     def __init__(
-        self, node: Node, machine: Subscription, protocol: ModuleType, context: Context, around: Surroundings
+        self, node: Node, machine: Subscription, protocol: ModuleType, call: Call, around: Surroundings
     ) -> None:
         self.node = node
         self.machine = machine
         self.protocol = protocol
         self.since = around.wall_clock()
         self.acked: ProxyConfig | None = None
-        self._context = context
+        self._call = call
         self._around = around
-        self._idle: asyncio.Future[None] | None = None
-        self._ending: StreamEndedError | None = None
         self._closed = False
-        self._writer: asyncio.Task[None] | None = None
-        self._stuck = False
-        self._secret_tasks: dict[str, asyncio.Task[None]] = {}
+        self._written: Written | None = None
+        self._awaited: Awaited | None = None
         self._secrets_known: set[str] = set()
+        self._secret_retry: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
-    async def run(self, first: Request) -> None:
-        """Until the client goes. Raises StreamEndedError when it is the server that ends it."""
-        reader: asyncio.Task[None] | None = None
-        self._writer = asyncio.current_task()
-        try:
-            self._take_request(first)
-            reader = asyncio.create_task(self._read())
-            await self._write()
-        finally:
-            self._close(reader)
-        if self._ending is not None:
-            raise self._ending
+    # What the call says.
 
-    def end(self, code: grpc.StatusCode, reason: str) -> None:
-        """No event reaches the machine from here on; its memory may pass to the node's next stream at once."""
-        if self._ending is None:
-            self._ending = StreamEndedError(code, reason)
+    def receive(self, message: bytes) -> None:
+        try:
+            request: Request = self.protocol.read_request(message)[0]
+        except DecodeError:
+            self.end(Status.INVALID_ARGUMENT, "not a discovery request")
+        else:
+            self.take_request(request)
+
+    def pull(self) -> bytes | None:
+        """The next message; what was pulled before has been written."""
+        self._note_written()
+        if self._closed:
+            return None
+        if self._awaited is not None:
+            return self._pull_awaited()
+        response = self.machine.take() if self.machine.may_owe else None
+        if response is None:
+            return None
+        message: bytes = self.protocol.write_response(response)
+        self._around.on_write(self)
+        self._around.writes.begin(self, self._give_up_writing)
+        budget = self._around.writes.budget_for(len(message))
+        if budget.take_at_once(len(message)):
+            self._written = Written(response.type_url, len(message), budget)
+            return message
+        self._awaited = Awaited(Written(response.type_url, len(message), budget), message)
+        budget.wait_for(len(message), self._note_grant)
+        return None
+
+    def half_close(self) -> None:
+        """The client says no more, and Envoy asks for nothing so: the stream is over."""
         self._retire()
+        self._call.finish(Status.OK, "")
+
+    def lose(self) -> None:
+        """Nobody can be written to any more; what it had of the budgets goes to others."""
+        self._retire()
+
+    # What the server says.
+
+    def end(self, code: Status, reason: str) -> None:
+        """No event reaches the machine from here on; its memory may pass to the node's next stream at once."""
+        if not self._closed:
+            self._around.metrics.ended.labels(code.name).inc()
+        self._retire()
+        self._call.finish(code, reason)
 
     def set_config(self, config: ProxyConfig) -> None:
         self.machine.on_config(config)
@@ -104,11 +127,10 @@ class Stream:
 
     def refresh_secrets(self) -> None:
         """What rotated is fetched anew; until it is there the client keeps what it has."""
-        for task in self._secret_tasks.values():
-            task.cancel()
-        self._secret_tasks.clear()
-        self._secrets_known.clear()
-        self._fetch_secrets()
+        if not self._closed:
+            self._secrets_known.clear()
+            self._fetch_secrets()
+            self._note_event()
 
     def audit(self) -> None:
         corrections = self.machine.audit()
@@ -116,28 +138,17 @@ class Stream:
             self._around.metrics.audit.inc(corrections)
             self._stir()
 
-    async def _read(self) -> None:
-        try:
-            while not self._closed:
-                received = await read_request(self._context, self.protocol)
-                if received is None or self._closed:
-                    break
-                self._take_request(received[0])
-        except StreamEndedError as error:
-            self.end(error.code, error.reason)
-        except grpc.aio.UsageError:
-            pass  # The RPC ended while it was being read.
-        self._retire()
-
-    def _take_request(self, request: Request) -> None:
+    def take_request(self, request: Request) -> None:
+        if self._closed:
+            return
         answers = request.nonce and self._is_answer(request)
         try:
             self.machine.on_request(request, self._around.wall_clock())
         except TooManyNamesError as error:
-            raise StreamEndedError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"too many names of {error}") from error
+            self.end(Status.RESOURCE_EXHAUSTED, f"too many names of {error}")
+            return
         if answers:
-            counters = self._around.metrics.of(request.type_url)
-            (counters.acks if request.error is None else counters.nacks).inc()
+            self._around.metrics.of(request.type_url).note_answer(accepted=request.error is None)
         if request.type_url == SDS:
             self._fetch_secrets()
         self._note_event()
@@ -146,57 +157,39 @@ class Stream:
         state = self.machine.types.get(request.type_url)
         return state is not None and request.nonce in state.flights
 
-    async def _write(self) -> None:
-        while not self._closed:
-            response = self.machine.take()
-            if response is None:
-                await self._rest()
-            else:
-                await self._write_response(response)
-
-    async def _rest(self) -> None:
-        self._idle = asyncio.get_running_loop().create_future()
-        try:
-            await self._idle
-        finally:
-            self._idle = None
+    # Writing.
 
     def _stir(self) -> None:
-        """An idle writer is woken only if something may be owed: after most ACKs nothing is."""
-        if self._idle is not None and not self._idle.done() and (self._closed or self.machine.may_owe):
-            self._idle.set_result(None)
+        """Only if something may be owed: after most ACKs nothing is."""
+        if not self._closed and self.machine.may_owe:
+            self._call.stir()
 
-    async def _write_response(self, response: Response) -> None:
-        message = self.protocol.write_response(response)
-        self._around.on_write(self)
-        self._around.writes.begin(self, self._give_up_writing)
-        try:
-            await self._write_within_budget(message)
-        except asyncio.CancelledError:
-            if not self._stuck or self._writer is None:
-                raise
-            self._writer.uncancel()
-        finally:
-            self._around.writes.end(self)
-        counters = self._around.metrics.of(response.type_url)
-        counters.pushes.inc()
-        counters.bytes.inc(len(message))
+    def _pull_awaited(self) -> bytes | None:
+        """What the budget had no room for, once it has."""
+        awaited = self._awaited
+        if awaited is None or not awaited.granted:
+            return None
+        self._awaited, self._written = None, awaited.written
+        return awaited.message
 
-    async def _write_within_budget(self, message: bytes) -> None:
-        budget = self._around.writes.budget_for(len(message))
-        if not budget.take_at_once(len(message)):
-            await budget.take(len(message))
-        try:
-            await self._context.write(message)
-        finally:
-            budget.give_back(len(message))
+    def _note_grant(self) -> None:
+        """In a turn of its own: the one that gave it back is being written to at this moment."""
+        if self._awaited is not None:
+            self._awaited.granted = True
+            asyncio.get_running_loop().call_soon(self._call.stir)
+
+    def _note_written(self) -> None:
+        written = self._written
+        if written is None:
+            return
+        self._written = None
+        self._around.writes.end(self)
+        written.budget.give_back(written.size)
+        self._around.metrics.of(written.type_url).note_push(written.size)
 
     def _give_up_writing(self) -> None:
         """The write is broken off, since no word to this client would ever be read."""
-        if self._writer is not None and not self._stuck:
-            self._stuck = True
-            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, "the client does not read")
-            self._writer.cancel()
+        self.end(Status.DEADLINE_EXCEEDED, "the client does not read")
 
     def _note_event(self) -> None:
         self._watch_patience()
@@ -215,30 +208,44 @@ class Stream:
             self._note_event()
 
     def _fetch_secrets(self) -> None:
-        if self._around.secrets is None or self._closed:
+        """What cannot be had is asked for again after a while: its makers have no bell to ring."""
+        source = self._around.secrets
+        if source is None or self._closed:
             return
-        for name in self.machine.wanted_secrets - self._secret_tasks.keys() - self._secrets_known:
-            self._secret_tasks[name] = asyncio.create_task(self._fetch_secret(self._around.secrets, name))
+        if self.machine.types[SDS].names <= self._secrets_known:
+            return
+        for name in self.machine.wanted_secrets - self._secrets_known:
+            secret = source.get(self.node.id, name)
+            if secret is not None:
+                self._secrets_known.add(name)
+                self.machine.on_secret(name, secret)
+            elif self._secret_retry is None:
+                loop = asyncio.get_running_loop()
+                self._secret_retry = loop.call_later(self._around.limits.secret_retry, self._retry_secrets)
 
-    async def _fetch_secret(self, secrets: SecretSource, name: str) -> None:
-        while (secret := await secrets.get(self.node.id, name)) is None:  # noqa: ASYNC110  # makers have no bell to ring
-            await asyncio.sleep(self._around.limits.secret_retry)
-        del self._secret_tasks[name]
-        self._secrets_known.add(name)
+    def _retry_secrets(self) -> None:
+        self._secret_retry = None
         if not self._closed:
-            self.machine.on_secret(name, secret)
+            self._fetch_secrets()
             self._note_event()
 
     def _retire(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self.machine.close()
-        self._stir()
+        if self._closed:
+            return
+        self._closed = True
+        self.machine.close()
+        self._give_back()
+        for timer in (self._patience, self._secret_retry):
+            if timer is not None:
+                timer.cancel()
 
-    def _close(self, reader: asyncio.Task[None] | None) -> None:
-        self._retire()
-        for task in (reader, *self._secret_tasks.values()):
-            if task is not None:
-                task.cancel()
-        if self._patience is not None:
-            self._patience.cancel()
+    def _give_back(self) -> None:
+        self._around.writes.end(self)
+        awaited, self._awaited = self._awaited, None
+        written, self._written = self._written, None
+        if awaited is not None and not awaited.granted:
+            awaited.written.budget.withdraw(self._note_grant)
+            return
+        held = awaited.written if awaited is not None else written
+        if held is not None:
+            held.budget.give_back(held.size)

@@ -37,6 +37,7 @@ class Subscription:
         self.converged: ProxyConfig | None = None
         self.types = {url: TypeState(url) for url in DELIVERY_ORDER}
         self._secrets: dict[str, Resource] = {}
+        self._allowed: frozenset[str] = frozenset()
         self._refused_names: dict[str, frozenset[str]] = {}
         self._patient = True
         self._nonce = 0
@@ -52,7 +53,7 @@ class Subscription:
                 state.batch = UNBOUNDED
         former, self.config = self.config, config
         self._patient, self.memory.digest = True, config.digest
-        self._aim(_list_changed_types(former, config) if former and not refusing else DELIVERY_ORDER)
+        self._aim(self._list_changed_types(former, config) if former and not refusing else DELIVERY_ORDER)
         if first:
             self._recognise_early_claims(config)
         self._note_convergence()
@@ -274,7 +275,15 @@ class Subscription:
         if self.config is None:
             return
         for url in types:
+            if url == SDS:
+                self._allowed = list_secrets(self.config, self.memory)
             self._refused_names[url] = aim_type(self.types[url], self.config, self.memory, self._secrets)
+
+    def _list_changed_types(self, former: ProxyConfig, config: ProxyConfig) -> list[str]:
+        """Equal mappings are mostly the same object; secrets are told by what this and the last good one name."""
+        before, after = former.resources, config.resources
+        changed = [url for url in DELIVERY_ORDER if before.get(url) is not after.get(url)]
+        return changed if list_secrets(config, self.memory) == self._allowed else [*changed, SDS]
 
     def _window(self, state: TypeState) -> int:
         """Envoy merges its answers to several state-of-the-world responses of a type; to deltas it answers each."""
@@ -292,12 +301,6 @@ class Subscription:
             self.memory.doubts.clear()
             if self.memory.nacks:
                 self.memory.nacks = {url: nack for url, nack in self.memory.nacks.items() if url == SDS}
-
-
-def _list_changed_types(former: ProxyConfig, config: ProxyConfig) -> list[str]:
-    """Equal mappings are mostly the same object; secrets are told by what this and the last good one name."""
-    before, after = former.resources, config.resources
-    return [url for url in DELIVERY_ORDER if url == SDS or before.get(url) is not after.get(url)]
 
 
 def _audit_type(state: TypeState) -> int:

@@ -30,6 +30,10 @@ class Writes:
     def end(self, writer: object) -> None:
         self._since.pop(writer, None)
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._since
+
     def budget_for(self, size: int) -> ByteBudget:
         """Small messages have one of their own: they pass, however many large ones are stuck."""
         return self._small if size <= self._limits.small_bytes else self._budget

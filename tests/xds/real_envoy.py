@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -31,13 +30,6 @@ END = 10
 def find_envoy() -> str | None:
     """On PATH or beside the interpreter: two packages claim the import name `envoy`, so it is not asked."""
     return shutil.which("envoy") or shutil.which("envoy", path=str(Path(sys.executable).parent))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
+import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from compiler.xds.limits import Limits
@@ -14,15 +15,17 @@ from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
 from tests.xds.adsclient import SERVICE
 from tests.xds.build import NODE, config, generation
+from tests.xds.carrying import make_server
 from tests.xds.test_server import any_of, cluster, connected, listener, on_a_loop, until
 
+pytestmark = pytest.mark.usefixtures("carried")
 METHOD = f"/{SERVICE}/DeltaAggregatedResources"
 STREAMS_A_CONNECTION = 100
 
 
 @on_a_loop
 async def test_a_fleet_that_comes_back_at_once_is_refused_nothing() -> None:
-    """More streams than gRPC lets wait by itself, opened while the server looks at none."""
+    """More streams than grpcio lets wait by itself, opened while the server looks at none."""
     nodes = [f"default.p{number}" for number in range(1_500)]
     async with AsyncExitStack() as stack:
         port = await _serve(stack, dict.fromkeys(nodes, config("one", {CDS: [cluster("a")]})), Limits())
@@ -46,7 +49,7 @@ async def test_clients_that_never_read_hold_nobody_up() -> None:
     limits = Limits(bytes_in_flight=2_000_000, small_bytes=100_000, write=5.0, crowded_write=4.0)
     source = CurrentGeneration(generation(1, {**dict.fromkeys(silent, heavy), NODE: light[0]}))
     async with AsyncExitStack() as stack:
-        server = XdsServer(source, limits=limits)
+        server = make_server(source, limits=limits)
         port = await server.serve("127.0.0.1:0")
         stack.push_async_callback(server.stop, 0.2)
         kept = [(await _connect(stack, port)).stream_stream(METHOD)() for _ in silent]
@@ -68,7 +71,7 @@ async def test_a_client_that_does_not_read_is_let_go_sooner_where_others_wait() 
     nodes = ("default.first", "default.second", "default.third")
     limits = Limits(bytes_in_flight=1_000_000, small_bytes=1_000, write=60.0, crowded_write=0.3)
     async with AsyncExitStack() as stack:
-        server = XdsServer(CurrentGeneration(generation(1, dict.fromkeys(nodes, heavy))), limits=limits)
+        server = make_server(CurrentGeneration(generation(1, dict.fromkeys(nodes, heavy))), limits=limits)
         port = await server.serve("127.0.0.1:0")
         stack.push_async_callback(server.stop, 0.2)
         calls = [(await _connect(stack, port)).stream_stream(METHOD)() for _ in nodes]
@@ -89,7 +92,7 @@ async def accept_first(server: XdsServer, client: Any) -> None:
 
 
 async def _serve(stack: AsyncExitStack, proxies: dict[str, ProxyConfig], limits: Limits) -> int:
-    server = XdsServer(CurrentGeneration(generation(1, proxies)), limits=limits)
+    server = make_server(CurrentGeneration(generation(1, proxies)), limits=limits)
     stack.push_async_callback(server.stop, 0.2)
     return await server.serve("127.0.0.1:0")
 

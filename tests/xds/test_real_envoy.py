@@ -9,25 +9,27 @@ import pytest
 from compiler.xds.served import CDS, EDS, LDS, RDS, ProxyConfig, Resource
 from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
+from tests.e2e.places import free_port
 from tests.xds.build import NODE, config, generation
+from tests.xds.carrying import make_server
 from tests.xds.real_envoy import (
     application,
     cluster,
     endpoints,
     fetch,
     find_envoy,
-    free_port,
     listener,
     routes,
     running_envoy,
 )
 
 BINARY = find_envoy()
-pytestmark = pytest.mark.skipif(
-    BINARY is None, reason="NO ENVOY on PATH or beside the interpreter: nothing real is tested"
-)
+pytestmark = [
+    pytest.mark.usefixtures("carried"),
+    pytest.mark.skipif(BINARY is None, reason="NO ENVOY on PATH or beside the interpreter: nothing real is tested"),
+]
 both = pytest.mark.parametrize("full_state", [False, True], ids=["delta", "sotw"])
-IN_TIME = 5.0
+IN_TIME = 30.0
 
 
 class Mesh:
@@ -84,7 +86,7 @@ def proxy(
 def test_a_real_envoy_follows_heals_and_follows_again(full_state: bool, tmp_path: Path) -> None:
     async def scenario() -> None:
         source = CurrentGeneration()
-        server = XdsServer(source)
+        server = make_server(source)
         port = await server.serve("127.0.0.1:0")
         with application("hello") as app, application("other") as other:
             async with running_envoy(str(BINARY), tmp_path, port, NODE, full_state=full_state):
@@ -98,12 +100,13 @@ def test_a_real_envoy_follows_heals_and_follows_again(full_state: bool, tmp_path
 
 async def restart_unnoticed(source: CurrentGeneration, port: int) -> None:
     """A new server process, as far as memory goes: Envoy comes back, and is sent nothing."""
-    server = XdsServer(source)
+    server = make_server(source)
     assert await server.serve(f"127.0.0.1:{port}") == port
     while not any(proxy.fully_acked for proxy in server.list_proxies()):
         await asyncio.sleep(0.05)
-    pushes = [sample.value for metric in server.metrics.pushes.collect() for sample in metric.samples]
-    assert sum(pushes) == 0
+    collected = [sample for metric in server.metrics.registry.collect() for sample in metric.samples]
+    assert not any(each.value for each in collected if each.name == "meshwright_xds_pushes_total")
+    assert any(each.value for each in collected if each.name == "meshwright_xds_streams")
     await server.stop(grace=1)
 
 

@@ -12,16 +12,19 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from compiler.http2.calls import Caller
 from compiler.xds.limits import Limits
 from compiler.xds.node import Node
 from compiler.xds.remembered import UnrepairedNack
 from compiler.xds.served import CDS, EDS, LDS, SDS, ProxyConfig, Resource
 from compiler.xds.server import XdsServer
-from compiler.xds.sources import CurrentGeneration, Peer
+from compiler.xds.sources import CurrentGeneration
 from compiler.xds.status import render_status
 from tests.xds.adsclient import AdsClient
 from tests.xds.build import NODE, config, frame, generation
+from tests.xds.carrying import make_server
 
+pytestmark = pytest.mark.usefixtures("carried")
 both = pytest.mark.parametrize("full_state", [False, True], ids=["delta", "sotw"])
 FAST = Limits(first_request=0.3, write=0.5, patience=0.05, secret_retry=0.05, audit_interval=0.1)
 
@@ -43,7 +46,7 @@ TWO = config("two", {CDS: [cluster("a", 2), cluster("b")], LDS: [listener("in")]
 @asynccontextmanager
 async def serving(*configs: ProxyConfig, **settings: Any) -> AsyncIterator[tuple[XdsServer, CurrentGeneration, int]]:
     source = CurrentGeneration(generation(1, dict.fromkeys((NODE,), configs[0])) if configs else None)
-    server = XdsServer(source, limits=settings.pop("limits", FAST), **settings)
+    server = make_server(source, limits=settings.pop("limits", FAST), **settings)
     port = await server.serve("127.0.0.1:0")
     try:
         yield server, source, port
@@ -209,8 +212,8 @@ async def test_a_revoked_proxy_is_cut_off() -> None:
 
 @on_a_loop
 async def test_a_stream_that_proves_nothing_is_refused_before_it_gets_anything() -> None:
-    async def admit(node: Node, peer: Peer) -> str | None:
-        return node.id if peer.metadata.get("authorization") == "Bearer right" else None
+    async def admit(node: Node, caller: Caller) -> str | None:
+        return node.id if caller.metadata.get("authorization") == "Bearer right" else None
 
     async with serving(ONE, admit=admit) as (server, _, port), connected(port) as client:
         await client.subscribe(CDS)
@@ -245,7 +248,7 @@ class Vault:
         self.secrets: dict[str, Resource] = {}
         self.callbacks: list[Callable[[str | None], None]] = []
 
-    async def get(self, node_id: str, name: str) -> Resource | None:
+    def get(self, node_id: str, name: str) -> Resource | None:
         return self.secrets.get(name)
 
     def subscribe(self, callback: Callable[[str | None], None]) -> Callable[[], None]:
@@ -259,9 +262,9 @@ async def test_a_secret_comes_when_it_can_be_had_and_again_when_it_rotates() -> 
     async with serving(config("one", {}, ["id"]), secrets=vault) as (_, _, port), connected(port) as client:
         await client.subscribe(SDS, ["id"])
         await asyncio.sleep(0.1)
-        for version in ("1", "2"):
+        for version, rotated in (("1", NODE), ("2", NODE), ("3", None)):
             vault.secrets["id"] = Resource("id", version, any_of(b""))
-            vault.callbacks[0](NODE)
+            vault.callbacks[0](rotated)
             response = await client.receive()
             assert [(each.name, each.version) for each in response.resources] == [("id", version)]
             await client.answer(response)
@@ -317,7 +320,7 @@ async def test_a_reader_that_stops_is_cut_off_and_costs_nobody_else() -> None:
     big = config("big", {EDS: [Resource("0", "1", any_of(b""))]})
     heavy = config("heavy", {EDS: [Resource(str(number), "1", any_of(bytes(1_000_000))) for number in range(60)]})
     source = CurrentGeneration(generation(1, {NODE: heavy, "default.light": big}))
-    server = XdsServer(source, limits=FAST)
+    server = make_server(source, limits=FAST)
     port = await server.serve("127.0.0.1:0")
     options = [("grpc.max_receive_message_length", -1)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
