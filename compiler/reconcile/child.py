@@ -11,6 +11,7 @@ from typing import Final
 
 from compiler.reconcile.channel import Message, decode, encode
 from compiler.reconcile.exit_codes import OUT_OF_MEMORY
+from compiler.reconcile.starvation import Starvation
 from compiler.reconcile.vitals import Death, Phase, Vitals
 
 LINE_LIMIT: Final = 256 * 1024 * 1024
@@ -18,6 +19,9 @@ LINE_LIMIT: Final = 256 * 1024 * 1024
 
 _ENVIRONMENT: Final = {"GRPC_EXPERIMENTS": "-event_engine_listener"}
 """gRPC's older listener takes a fifth less CPU for a push and its ACK (1.85); releases without it say so in the log."""
+
+_SUSPICIOUS: Final = 1.0
+"""Seconds of silence, two beats of a worker, or of one phase, from which on the reason is looked into."""
 
 _PAGE: Final = resource.getpagesize()
 
@@ -29,9 +33,12 @@ class Child:
         self.name = name
         self.phase = Phase("start")
         self.killed_for: Death | None = None
+        self._signalled = False
         self._process = process
         self._started = self._phase_since = time.monotonic()
         self._heard: float | None = None
+        self._starved_silent = Starvation(process.pid)
+        self._starved_in_phase = Starvation(process.pid)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Until the child closes its output or says a line beyond all measure; beats are taken in on the way."""
@@ -45,6 +52,7 @@ class Child:
             if not line:
                 return
             self._heard = time.monotonic()
+            self._starved_silent.reset()
             if message := decode(line):
                 yield message
 
@@ -55,11 +63,14 @@ class Child:
 
     def enter(self, phase: Phase) -> None:
         self.phase, self._phase_since = phase, time.monotonic()
+        self._starved_in_phase.reset()
 
     def excuse(self) -> None:
         """We ourselves were not scheduled: what the child said meanwhile is still in the pipe."""
         now = time.monotonic()
         self._heard = now if self._heard is not None else None
+        self._starved_silent.reset()
+        self._starved_in_phase.reset()
         self._phase_since = now
 
     @property
@@ -75,12 +86,31 @@ class Child:
         return time.monotonic() - self._phase_since
 
     def vitals(self) -> Vitals:
-        return Vitals(time.monotonic(), self._started, self._heard, self.phase, self._phase_since, self._resident())
+        now = time.monotonic()
+        silent = self._heard is not None and now - self._heard > _SUSPICIOUS
+        return Vitals(
+            now=now,
+            started=self._started,
+            heard=self._heard,
+            phase=self.phase,
+            phase_since=self._phase_since,
+            resident=self._resident(),
+            starved_silent=self._starved_silent.count() if silent else 0.0,
+            starved_in_phase=self._starved_in_phase.count() if self._is_long_at_it else 0.0,
+        )
+
+    @property
+    def _is_long_at_it(self) -> bool:
+        return self.phase.name != "idle" and self.phase_age > _SUSPICIOUS
 
     def kill(self, reason: Death) -> None:
-        """SIGKILL: a child that holds the interpreter lock hears nothing else."""
+        """SIGKILL: a child that holds the interpreter lock hears nothing else.
+
+        Once: for a second signal `subprocess` would ask for the exit code first, and asyncio would not get it.
+        """
         self.killed_for = self.killed_for or reason
-        if self._process.returncode is None:
+        if self._process.returncode is None and not self._signalled:
+            self._signalled = True
             self._process.kill()
 
     async def end(self) -> Death:

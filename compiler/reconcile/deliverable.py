@@ -1,6 +1,6 @@
-"""From what the image holds to what the xDS server sends: framed once, and shared where the image shares."""
+"""From what the image holds to what the xDS server sends: framed at first use, and shared where the image shares."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
@@ -8,6 +8,36 @@ from compiler.xds.served import LDS, Generation, ProxyConfig, Resource, Touched
 
 _SLACK: Final = 10_000
 """Forgotten resources that may linger before they are swept out."""
+
+
+class _Types(Mapping[str, Mapping[str, Resource]]):
+    """What one proxy holds; made when the server first looks at it, which it does only where the proxy is connected."""
+
+    __slots__ = ("_held", "_made", "_make")
+
+    def __init__(
+        self,
+        held: Mapping[str, Mapping[str, ServedResource]],
+        make: Callable[[str, Mapping[str, ServedResource]], Mapping[str, Resource]],
+    ) -> None:
+        self._held = held
+        self._make = make
+        self._made: dict[str, Mapping[str, Resource]] = {}
+
+    def __getitem__(self, type_url: str) -> Mapping[str, Resource]:
+        made = self._made.get(type_url)
+        if made is None:
+            made = self._made[type_url] = self._make(type_url, self._held[type_url])
+        return made
+
+    def __contains__(self, type_url: object) -> bool:
+        return type_url in self._held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 class Deliverables:
@@ -19,9 +49,10 @@ class Deliverables:
         self._maps: dict[int, tuple[Mapping[str, ServedResource], Mapping[str, Resource]]] = {}
         self._resources: dict[tuple[str, str, str], Resource] = {}
         self._swept = 0
+        self._replaced = False
 
     def convert(self, served: ServedGeneration) -> Generation:
-        """Only the proxies that differ from the last one's are looked at."""
+        """Only the proxies that differ from the last one's are looked at, and nothing is framed yet."""
         former, differing = self._served, served.list_differing(self._served)
         configs = dict(self._configs)
         for node in differing:
@@ -31,14 +62,18 @@ class Deliverables:
             else:
                 configs[node] = self._proxy(proxy)
         self._served, self._configs = served, configs
-        if len(self._resources) + len(self._maps) > 2 * self._swept + _SLACK:
-            self._sweep()
+        self._replaced = self._replaced or former is not None
         touched = Touched((former.number, former.digest), frozenset(differing)) if former is not None else None
         return Generation(served.number, served.commit or "", served.digest, configs, touched)
 
+    def tidy(self) -> None:
+        """What no proxy holds any more is forgotten, once there may be as much of it as of the rest."""
+        if self._replaced and len(self._resources) + len(self._maps) > 2 * self._swept + _SLACK:
+            self._sweep()
+
     def _proxy(self, proxy: ServedProxy) -> ProxyConfig:
-        resources = {url: self._map(url, held) for url, held in proxy.resources.items()}
-        return ProxyConfig(proxy.digest, resources, tuple([secret.name for secret in proxy.secrets]))
+        types = _Types(proxy.resources, self._map)
+        return ProxyConfig(proxy.digest, types, tuple([secret.name for secret in proxy.secrets]))
 
     def _map(self, type_url: str, held: Mapping[str, ServedResource]) -> Mapping[str, Resource]:
         known = self._maps.get(id(held))
@@ -62,7 +97,7 @@ class Deliverables:
         self._maps = {key: known for key, known in self._maps.items() if key in maps}
         resources = {id(one) for _, made in self._maps.values() for one in made.values()}
         self._resources = {key: one for key, one in self._resources.items() if id(one) in resources}
-        self._swept = len(self._resources) + len(self._maps)
+        self._swept, self._replaced = len(self._resources) + len(self._maps), False
 
 
 def listener_address(body: bytes) -> str | None:

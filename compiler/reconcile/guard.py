@@ -1,9 +1,8 @@
 """No accidental wipe: a compile that takes away too much is held until its commit says that it means to (promise 6)."""
 
 import re
-from collections import Counter
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -29,33 +28,53 @@ _REMEMBERED: Final = 50_000
 _TRAILER: Final = re.compile(r"^Allow-Removal:\s*([A-Za-z]+)\s*/\s*([0-9]{1,9})\s*$", re.MULTILINE | re.IGNORECASE)
 
 
+class _Counts(NamedTuple):
+    """In the order of `_BY_SHARE`."""
+
+    proxies: int
+    listeners: int
+    endpoints: int
+
+
+_NOTHING: Final = _Counts(0, 0, 0)
+
+
+def _total(counted: Iterable[_Counts], place: int) -> int:
+    return sum(counts[place] for counts in counted)
+
+
 class CensusTaker:
     """Counts the proxies that differ from those of the tree before; what it has of the others still holds."""
 
     def __init__(self) -> None:
         self._files = GenerationTree()
-        self._counted: dict[NodeId, Counter[str]] = {}
-        self._totals: Counter[str] = Counter()
+        self._counted: dict[NodeId, _Counts] = {}
+        self._totals = _NOTHING
         self._endpoints: dict[str, int] = {}
 
     def take(self, files: GenerationTree, kinds: Mapping[str, int]) -> Census:
         """`kinds` says how many resources there are of each type."""
         changes = files.changes_since(self._files)
-        for node in changes.removed:
-            self._totals.subtract(self._counted.pop(node, {}))
+        gone = [self._counted.pop(node, _NOTHING) for node in changes.removed]
+        come = []
         for snapshot in (folder.snapshot for folder in changes.changed):
-            self._totals.subtract(self._counted.get(snapshot.node, {}))
-            counts = self._counted[snapshot.node] = self._count(snapshot)
-            self._totals.update(counts)
+            gone.append(self._counted.get(snapshot.node, _NOTHING))
+            come.append(self._count(snapshot))
+            self._counted[snapshot.node] = come[-1]
+        self._totals = _Counts(
+            self._totals.proxies + _total(come, 0) - _total(gone, 0),
+            self._totals.listeners + _total(come, 1) - _total(gone, 1),
+            self._totals.endpoints + _total(come, 2) - _total(gone, 2),
+        )
         self._files = files
         documents = {kind.lower(): count for kind, count in kinds.items()}
         meshes = len(files.meshes.entries)
-        return {**documents, **dict.fromkeys(_BY_SHARE, 0), **self._totals, "mesh": meshes}
+        return {**documents, **dict(zip(_BY_SHARE, self._totals, strict=True)), "mesh": meshes}
 
-    def _count(self, snapshot: Snapshot) -> Counter[str]:
+    def _count(self, snapshot: Snapshot) -> "_Counts":
         loads = snapshot.resources.get(ResourceType.ENDPOINT, {}).values()
         listeners = len(snapshot.resources.get(ResourceType.LISTENER, ()))
-        return Counter(proxy=1, listener=listeners, endpoint=sum(map(self._endpoints_of, loads)))
+        return _Counts(1, listeners, sum(map(self._endpoints_of, loads)))
 
     def _endpoints_of(self, load: Rendered) -> int:
         count = self._endpoints.get(load.version)

@@ -1,52 +1,82 @@
-"""Certificates for the proxies of the served generation, from the authorities that the operator gave."""
+"""Certificates and secrets for the proxies of the served generation, from what the operator gave."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
 import structlog
-from cryptography import x509
 
-from compiler.identity.authority import Authority, IdentityError, load_authority
+from compiler.identity.authority import (
+    Authority,
+    AuthorityName,
+    IdentityError,
+    authority_name,
+    load_authority,
+    named_authority,
+)
 from compiler.identity.clock import SteadyClock
 from compiler.identity.leaf import rotation_period
-from compiler.identity.secrets import IdentitySource, ServedSecret
+from compiler.identity.secrets import REMEMBERED_LEAVES, IdentitySource, ServedSecret
+from compiler.identity.vault import VaultFolder
 from compiler.snapshot.served import ServedGeneration, ServedProxy
+from compiler.snapshot.snapshot import SecretName
 from compiler.xds.served import Resource
 
-SCHEME: Final = "spiffe://"
+_OWNER: Final = re.compile(r"(?P<mesh>[-a-z0-9.]+)(?:/(?P<identity>[-a-z0-9.]+))?=(?P<source>.*)")
 _PLANNED_AT_ONCE: Final = 1000
 """Ten milliseconds of the event loop that the streams need too."""
+_ISSUED_AT_ONCE: Final = 8
+"""Three milliseconds of it."""
+_FRAMED_AT_ONCE: Final = 4096
+_LARGEST_TROUBLE: Final = 20
 
 _log = structlog.get_logger()
 
 
-def load_authorities(sources: Sequence[str]) -> Mapping[str, Authority]:
-    """By the mesh that each certificate names; a source is `file:PATH` or `env:NAME`. Raises IdentityError."""
-    authorities: dict[str, Authority] = {}
-    for source in sources:
+def load_authorities(sources: Sequence[str]) -> Mapping[AuthorityName, Authority]:
+    """By whom each certificate names; a source is `file:PATH` or `env:NAME`. Raises IdentityError.
+
+    One that came from elsewhere, and names nobody, is written `MESH=file:PATH` or `MESH/IDENTITY=file:PATH`.
+    """
+    authorities: dict[AuthorityName, Authority] = {}
+    for written in sources:
+        owner = _OWNER.fullmatch(written)
+        source = owner["source"] if owner is not None else written
         authority = load_authority(source)
-        mesh = _mesh_of(authority.certificate)
-        if mesh is None:
-            raise IdentityError(f"the certificate of {source} names no mesh: make one with `meshwright ca create`")
-        if mesh in authorities:
-            raise IdentityError(f"two authorities for mesh {mesh!r}; give --ca once for each mesh")
-        authorities[mesh] = authority
+        name = AuthorityName(owner["mesh"], owner["identity"] or "") if owner is not None else None
+        name = name or named_authority(authority.certificate)
+        if name is None:
+            raise IdentityError(
+                f"the certificate of {source} names no mesh: make one with `meshwright ca create`, or say whose it is "
+                f"with --ca MESH={source} or --ca MESH/IDENTITY={source}"
+            )
+        if name in authorities:
+            whose = f"MeshIdentity {name.identity!r} of mesh {name.mesh!r}" if name.identity else f"mesh {name.mesh!r}"
+            raise IdentityError(f"two authorities for {whose}; give --ca once for each")
+        authorities[name] = authority
     return authorities
 
 
 class ServedIdentities:
     """A proxy is told the secrets that its snapshot names, and no others; what it may be is what its commit says."""
 
-    def __init__(self, authorities: Mapping[str, Authority]) -> None:
+    def __init__(self, authorities: Mapping[AuthorityName, Authority], folder: VaultFolder | None = None) -> None:
         self._authorities = authorities
+        self._folder = folder or VaultFolder()
+        self._vault = self._folder.read()
         self._clock = SteadyClock()
-        self._lifetimes: Mapping[str, timedelta] = {}
-        self._source = IdentitySource(authorities)
+        self._lifetimes: Mapping[AuthorityName, timedelta] = {}
+        self._source = self._make_source()
+        self._wanted: Counter[tuple[str, SecretName]] = Counter()
         self._served: ServedGeneration | None = None
         self._naming: dict[str, set[str]] = {}
+        self._unissued: dict[str, None] = {}
         self._unplanned: dict[str, datetime] = {}
         self._planned: dict[str, datetime] = {}
         self._due: list[tuple[datetime, str]] = []
@@ -59,7 +89,10 @@ class ServedIdentities:
         before = former.proxies if former is not None else {}
         changed: dict[str, ServedProxy] = {}
         for node in generation.list_differing(former):
-            proxy = generation.proxies.get(node)
+            proxy, known = generation.proxies.get(node), before.get(node)
+            if proxy is not None and known is not None and proxy.secrets == known.secrets:
+                continue
+            self._count_wanted(node, known, proxy)
             self._note_naming(node, proxy)
             if proxy is not None:
                 changed[node] = proxy
@@ -67,22 +100,47 @@ class ServedIdentities:
             self._plan_anew()
             self._tell(None)
             return
-        for node, proxy in changed.items():
-            if node in before and before[node].secrets != proxy.secrets:
-                self._tell(node)
+        for node in (node for node in changed if node in before):
+            self._tell(node)
 
-    async def get(self, node_id: str, name: str) -> Resource | None:
+    def get(self, node_id: str, name: str) -> Resource | None:
         """None is "not found", whatever the reason."""
-        proxy = self._served.proxies.get(node_id) if self._served is not None else None
-        named = next((secret for secret in proxy.secrets if secret.name == name), None) if proxy else None
+        named = next((secret for secret in self._list_named(node_id) if secret.name == name), None)
         if named is None:
             return None
         try:
-            secret = self._source.secret(node_id, name, named.uris, self._clock.now())
+            secret = self._source.secret(node_id, named, self._clock.now())
         except IdentityError as error:
             _log.error("secret-unavailable", secret=name, reason=str(error))
             return None
         return self._frame(secret) if secret is not None else None
+
+    def issue_some(self) -> bool:
+        """Certificates of proxies that are still to come, made while nothing else is to do: a fleet comes at once.
+
+        At most as many as are remembered; false once there are no more. What cannot be issued is told of when asked.
+        """
+        now = self._clock.now()
+        for node in tuple(islice(self._unissued, _ISSUED_AT_ONCE)):
+            del self._unissued[node]
+            with suppress(IdentityError):
+                for named in self._list_named(node):
+                    self._source.secret(node, named, now)
+        return bool(self._unissued)
+
+    def look_at_secrets(self) -> None:
+        """Where the operator has changed some, everybody is told what is new to them, without any commit."""
+        vault = self._folder.changed()
+        if vault is None or (vault.secrets, vault.troubles) == (self._vault.secrets, self._vault.troubles):
+            return
+        self._vault = vault
+        self._source = self._make_source()
+        self._plan_anew()
+        _log.info("secrets-changed", secrets=len(vault.secrets), unusable=len(vault.troubles))
+        self._tell(None)
+
+    def _make_source(self) -> IdentitySource:
+        return IdentitySource(self._authorities, _usable(self._lifetimes), self._vault)
 
     def subscribe(self, callback: Callable[[str | None], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
@@ -99,9 +157,14 @@ class ServedIdentities:
                 self._plan(node, now)
                 self._tell(node)
 
+    def _list_named(self, node: str) -> Sequence[SecretName]:
+        proxy = self._served.proxies.get(node) if self._served is not None else None
+        return proxy.secrets if proxy is not None else ()
+
     def _plan(self, node: str, now: datetime) -> None:
         """The first rotation after `now`; what the heap has of a node that is gone or planned anew is dropped there."""
-        moment = self._source.next_rotation(now, (node,))
+        moments = [self._source.rotation(node, named, now) for named in self._list_named(node)]
+        moment = min((one for one in moments if one is not None), default=None)
         if moment is not None:
             self._planned[node] = moment
             heappush(self._due, (moment, node))
@@ -119,24 +182,37 @@ class ServedIdentities:
             naming.discard(node)
             self._planned.pop(node, None)
             self._unplanned.pop(node, None)
+            self._unissued.pop(node, None)
         elif node not in naming:
             naming.add(node)
             self._unplanned[node] = self._clock.now()
+            if len(self._unissued) < REMEMBERED_LEAVES:
+                self._unissued[node] = None
+
+    def _count_wanted(self, node: str, before: ServedProxy | None, after: ServedProxy | None) -> None:
+        """What somebody needs at all, each once, however many proxies need it."""
+        mesh = node.partition(".")[0]
+        for named in before.secrets if before is not None else ():
+            self._wanted[named.mesh or mesh, _without_node(named)] -= 1
+        for named in after.secrets if after is not None else ():
+            self._wanted[named.mesh or mesh, _without_node(named)] += 1
 
     def _frame(self, secret: ServedSecret) -> Resource:
         """What all proxies of a mesh are told alike is the same object each time, and framed once."""
-        known = self._framed.get(secret.name)
+        known = self._framed.get(secret.version)
         if known is not None and known[0] is secret:
             return known[1]
         resource = Resource(secret.name, secret.version, secret.resource)
         if secret.rotates is None:
-            self._framed[secret.name] = secret, resource
+            if len(self._framed) >= _FRAMED_AT_ONCE:
+                self._framed.clear()
+            self._framed[secret.version] = secret, resource
         return resource
 
     def _take_lifetimes(self, proxies: Iterable[ServedProxy]) -> bool:
         """Whether a mesh's certificates now live longer or shorter."""
         asked = {
-            proxy.node.mesh: timedelta(seconds=secret.lifetime_seconds)
+            authority_name(secret.mesh or proxy.node.mesh, secret.authority): timedelta(seconds=secret.lifetime_seconds)
             for proxy in proxies
             for secret in proxy.secrets
             if secret.lifetime_seconds
@@ -145,7 +221,7 @@ class ServedIdentities:
         if lifetimes == self._lifetimes:
             return False
         self._lifetimes = lifetimes
-        self._source = IdentitySource(self._authorities, _usable(lifetimes))
+        self._source = self._make_source()
         return True
 
     def _tell(self, node: str | None) -> None:
@@ -153,31 +229,26 @@ class ServedIdentities:
             callback(node)
 
     @property
-    def lacking(self) -> tuple[str, ...]:
-        """Meshes whose proxies need certificates and that no authority was given for."""
-        return tuple(sorted(mesh for mesh in self._naming.keys() - self._authorities.keys() if self._naming[mesh]))
+    def troubles(self) -> tuple[str, ...]:
+        """What proxies need and cannot be given, in sentences; and what is wrong with the secrets at hand."""
+        wanted = [key for key, count in self._wanted.items() if count > 0]
+        found = {trouble for mesh, named in wanted for trouble in self._source.troubles(mesh, named)}
+        return tuple(sorted({*found, *self._vault.troubles}))[:_LARGEST_TROUBLE]
 
 
-def _usable(lifetimes: Mapping[str, timedelta]) -> Mapping[str, timedelta]:
+def _without_node(named: SecretName) -> SecretName:
+    """Without what differs from workload to workload."""
+    return replace(named, uris=()) if named.uris else named
+
+
+def _usable(lifetimes: Mapping[AuthorityName, timedelta]) -> Mapping[AuthorityName, timedelta]:
     """A commit that asks for what cannot be kept gets the usual lifetime, and stops nobody's certificates."""
-    usable: dict[str, timedelta] = {}
-    for mesh, lifetime in lifetimes.items():
+    usable: dict[AuthorityName, timedelta] = {}
+    for name, lifetime in lifetimes.items():
         try:
             rotation_period(lifetime)
         except IdentityError as error:
-            _log.error("lifetime-unusable", mesh=mesh, reason=str(error))
+            _log.error("lifetime-unusable", mesh=name.mesh, identity=name.identity, reason=str(error))
         else:
-            usable[mesh] = lifetime
+            usable[name] = lifetime
     return usable
-
-
-def _mesh_of(certificate: x509.Certificate) -> str | None:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return None
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    meshes = [
-        uri.removeprefix(SCHEME) for uri in uris if uri.startswith(SCHEME) and "/" not in uri.removeprefix(SCHEME)
-    ]
-    return meshes[0] if meshes else None

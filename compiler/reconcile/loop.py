@@ -33,6 +33,8 @@ class Loop:
     interval: float
     fetches: bool = True
     offline: bool = False
+    courtesy: float = 0.0
+    """Seconds that a server which is still starting has the machine to itself."""
     settle: Callable[[], None] = lambda: None
     """Called when nothing is being done for anybody."""
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
@@ -44,13 +46,17 @@ class Loop:
     def run(self, fetch_after: float = 0.0) -> None:
         """What is here is compiled before anything is fetched, so that a remote that hangs delays nothing."""
         self._next_fetch = time.monotonic() + fetch_after
-        self.reconciler.recover()
         message = HINT
-        while message.get("kind") != "stop":
-            self.take(message)
-            self.report.enter("idle")
-            self.settle()
-            message = self._wait()
+        if self.reconciler.recover():
+            message = self._let_serve()
+        try:
+            while message.get("kind") != "stop":
+                self.take(message)
+                self.report.enter("idle")
+                self.settle()
+                message = self._wait()
+        finally:
+            self.reconciler.shelf.close()
 
     def take(self, message: Message) -> None:
         match message.get("kind"):
@@ -59,6 +65,8 @@ class Loop:
                 return
             case "image-damaged":
                 self.reconciler.recover()
+                return
+            case "serving":
                 return
             case "quarantine":
                 self.reconciler.forgive()
@@ -105,9 +113,9 @@ class Loop:
         self._next_attempt = (
             time.monotonic() + back_off(self._failures, self.interval, LOCAL) if self._failures else 0.0
         )
-        self.report.outcome(outcome)
         if not self._fetch_failures:
             self.report.source_seen(self.reconciler.source_error)
+        self.report.outcome(outcome)
 
     def answer(self, message: Message) -> None:
         """From what was last compiled without errors: a question never waits for an author."""
@@ -122,6 +130,23 @@ class Loop:
         except LookupError as error:
             self.report.answer(message, missing=str(error.args[0]) if error.args else "not found")
 
+    def _let_serve(self) -> Message:
+        """To compile takes every core, and proxies wait for what is published; what comes meanwhile is kept."""
+        until, kept = time.monotonic() + self.courtesy, list[Message]()
+        while (left := until - time.monotonic()) > 0:
+            try:
+                message = self.inbox.get(timeout=left)
+            except queue.Empty:
+                break
+            if message.get("kind") == "serving":
+                break
+            kept.append(message)
+            if message.get("kind") == "stop":
+                return message
+        for message in kept:
+            self.inbox.put(message)
+        return HINT
+
     def _wait(self) -> Message:
         try:
             return self.inbox.get(timeout=self.interval)
@@ -130,7 +155,9 @@ class Loop:
             return HINT
 
     def _tidy(self) -> None:
+        """Whoever comes meanwhile waits for one step at most."""
         try:
-            self.reconciler.shelf.tidy()
+            while self.reconciler.shelf.tidy() and self.inbox.empty():
+                pass
         except StoreError as error:
             _log.warning("not-tidied", reason=str(error))

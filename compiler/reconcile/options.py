@@ -13,7 +13,7 @@ class Limits:
 
     worker_memory: int = 2048 * MIB
     silence: float = 3.0
-    start: float = 20.0
+    start: float = 60.0
     fetch: float = 30.0
     publish: float = 60.0
     answer: float = 5.0
@@ -28,12 +28,14 @@ class Limits:
 class ServeOptions:
     """The flags of `meshwright serve`; `path` is a folder in the repository.
 
-    Each `ca` is `file:PATH` or `env:NAME`, one for a mesh; without `admin` its socket is DATA/admin.sock.
-    `offline` reads no repository at all.
+    Each `ca` is `file:PATH` or `env:NAME`, one for a mesh or a MeshIdentity; `secrets` is a folder of users' own.
+    Without `admin` its socket is DATA/admin.sock.
+    `offline` reads no repository at all, and needs none; with a `zone` only its proxies are compiled and served.
+    `transport` is a name of `xds.transports`.
     """
 
-    repo: str
     data: str
+    repo: str = ""
     ref: str = "main"
     path: str = ""
     xds: str = "127.0.0.1:5678"
@@ -43,8 +45,11 @@ class ServeOptions:
     interval: float = 1.0
     offline: bool = False
     insecure: bool = False
+    transport: str = "http2"
     ca: tuple[str, ...] = ()
+    secrets: str = ""
     debug: bool = False
+    zone: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> dict[str, object]:

@@ -97,5 +97,8 @@ class Shelf(Protocol):
 
     def note_census(self, digest: str, census: Mapping[str, int]) -> None: ...
 
-    def tidy(self) -> None:
-        """What can wait until nothing else is to be done."""
+    def tidy(self) -> bool:
+        """A little of what can wait until nothing else is to be done; whether to go on with it at once."""
+
+    def close(self) -> None:
+        """Nothing goes on once this process has ended."""

@@ -23,6 +23,8 @@ class Reporter(Protocol):
 
     def announce(self, published: Published, timings: Mapping[str, float]) -> None: ...
 
+    def outcome(self, outcome: Outcome) -> None: ...
+
 
 def take_steps(steps: Sequence[Step], attempt: Attempt) -> Outcome:
     """The outcome of the first step that does not let the attempt proceed."""
@@ -66,12 +68,17 @@ class Reconciler:
             self.announce,
         )
 
-    def recover(self) -> None:
-        """What was published before is served before anything is compiled; a disk that fails is tried again later."""
+    def recover(self) -> bool:
+        """What was published before is served before anything is compiled; a disk that fails is tried again later.
+
+        Whether there was any.
+        """
         with suppress(StoreError):
             published = self.shelf.recover()
             if published is not None:
                 self.reporter.announce(published, {})
+                return True
+        return False
 
     def reconcile(self) -> Outcome:
         """One attempt; a commit that only its author can mend, or that is served, is not tried again."""
@@ -187,8 +194,11 @@ class Reconciler:
         return _proceed(attempt)
 
     def announce(self, attempt: Attempt) -> Outcome:
+        """The outcome first: nobody may see the new generation served beside what became of the commit before."""
+        settled = Outcome(Next.SETTLED, attempt, State.PUBLISHED)
+        self.reporter.outcome(settled)
         self.reporter.announce(_known(attempt.published), attempt.timings)
-        return Outcome(Next.SETTLED, attempt, State.PUBLISHED)
+        return settled
 
     def _source_failed(self, attempt: Attempt, error: Exception) -> Outcome:
         """What is served stays; the repository is asked again."""

@@ -3,22 +3,24 @@
 import asyncio
 import contextlib
 import gc
-import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from compiler.identity.authority import IdentityError
-from compiler.reconcile.address import Refusal, bound_address, listen, parse_address
+from compiler.identity.vault import VaultFolder
+from compiler.reconcile.address import Refusal, parse_address
 from compiler.reconcile.channel import Channel, Message, die_with, take_standard_streams
+from compiler.reconcile.collection import collect_later, settle_memory
+from compiler.reconcile.convergence import Convergence
 from compiler.reconcile.deliverable import Deliverables
 from compiler.reconcile.exit_codes import FINE, UNAVAILABLE, UNREADABLE
 from compiler.reconcile.holdoff import HoldOff
@@ -26,25 +28,29 @@ from compiler.reconcile.identities import ServedIdentities, load_authorities
 from compiler.reconcile.logs import configure_logs
 from compiler.reconcile.nack_records import KeptNacks
 from compiler.reconcile.options import ServeOptions
-from compiler.reconcile.profile_page import ProfilePage
 from compiler.reconcile.questions import NoAnswer, NotThere, Questions
-from compiler.reconcile.status import Heard, Serving, add_delivery, describe, describe_proxy, list_refused
-from compiler.reconcile.web import WebServer, admin_api, open_admin_socket, read_api
+from compiler.reconcile.status import (
+    Heard,
+    Origins,
+    Serving,
+    describe,
+    describe_lacking,
+    describe_proxy,
+    is_worker_running,
+    list_refused,
+    match_origins,
+)
+from compiler.reconcile.upkeep import Upkeep
+from compiler.reconcile.websites import Websites
 from compiler.snapshot.image import ImageDamaged, ImageReader
 from compiler.state.live import LiveState
 from compiler.state.sqlite import SqliteState
 from compiler.xds.metrics import Metrics
 from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
+from compiler.xds.transports import TRANSPORTS
 
 BEAT: Final = 1.0
-SWEEP: Final = 30.0
-POSITIONS: Final = 5.0
-_CONVERGENCE: Final = 600.0
-_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_COLLECT_AFTER: Final = 10_000
-"""Objects; 700 unless told, which costs a connect storm some 3 % of its CPU."""
-
 _IN_A_TURN: Final = 16
 """Proxies that are described before others get a turn: about half a millisecond."""
 
@@ -71,34 +77,35 @@ class Server:
         self._held: asyncio.TimerHandle | None = None
         self._newest: Mapping[str, float] = {}
         self._xds = XdsServer(
-            self._current, secrets=identities, records=KeptNacks(state), metrics=Metrics(self.registry)
+            self._current,
+            secrets=identities,
+            records=KeptNacks(state),
+            metrics=Metrics(self.registry),
+            carry=TRANSPORTS[options.transport],
         )
-        self._convergence = Histogram(
-            "meshwright_convergence_seconds",
-            "From a commit's detection to the last ACK of its generation.",
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
+        self._convergence = Convergence(self._xds, self.registry)
+        self._upkeep = Upkeep(self._xds, self._current, identities, self._deliverables, state)
         self._generation_gauge = Gauge(
             "meshwright_generation", "Number of the generation served.", registry=self.registry
         )
         self._work = Counter("meshwright_work", "Runs of each step of the compiler.", ["step"], registry=self.registry)
-        self._converging: asyncio.Task[None] | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._websites: list[WebServer] = []
+        self._websites = Websites(options)
         self._listening = False
-        self._admin: Path | None = None
         self._stopped = asyncio.Event()
 
     async def run(self) -> int:
         """Until the supervisor says stop or is gone."""
         self._listen_to_supervisor()
         self._refresh({})
-        _settle_memory()
+        settle_memory()
         await self._open()
         self._say_serving()
         loop = asyncio.get_running_loop()
-        self._background += [loop.create_task(self._beat()), loop.create_task(self._keep_up())]
+        keeping_up = self._upkeep.keep_up(self._look_at_image, self._note)
+        tasks = (self._beat(), keeping_up, self._upkeep.issue_ahead(), self._upkeep.watch_secrets())
+        self._background += [loop.create_task(each) for each in tasks]
+        await self._websites.answer(self, self._questions, self._stopped)
         await self._stopped.wait()
         await self._close()
         return FINE
@@ -108,12 +115,12 @@ class Server:
     async def status(self, after: str = "", limit: int | None = None) -> Mapping[str, object]:
         """Proxies whose names come after `after`, at most `limit`; pushes go on while they are described."""
         self._note("state", self._state.trouble)
-        self._note("identity", self._describe_lacking())
+        self._note("identity", describe_lacking(self._identities.troubles))
         proxies = [each async for each in _give_way(self._xds.iterate_proxies(after, limit))]
         refused = list_refused(proxies)
         origins = await self._find_origins(refused) if refused else {}
         described = [orjson.Fragment(orjson.dumps(describe_proxy(one, origins))) async for one in _give_way(proxies)]
-        return describe(self._timed(), self._heard, self._xds.count_proxies(), described)
+        return describe(self._convergence.add_to(self._serving), self._heard, self._xds.count_proxies(), described)
 
     async def ask(self, question: str, arguments: Mapping[str, object]) -> object:
         return await self._questions.ask(question, arguments)
@@ -139,7 +146,7 @@ class Server:
                 self._count_work(message.get("steps"))
             case "processes":
                 self._heard.processes = message
-                if not _is_worker_running(message):
+                if not is_worker_running(message):
                     self._questions.fail("the compiling process has ended")
             case "answer":
                 self._questions.take(message)
@@ -178,6 +185,7 @@ class Server:
     def _pass_on(self) -> None:
         self._pauses.note_passed(asyncio.get_running_loop().time(), held=self._held is not None)
         self._held = None
+        collect_later(asyncio.get_running_loop())
         self._refresh(self._newest)
         self._say_serving()
 
@@ -196,7 +204,8 @@ class Server:
         if former is None or former.digest != served.digest:
             self._identities.serve(served)
             self._current.publish(self._deliverables.convert(served))
-            self._watch_convergence(served.digest, timings)
+            self._upkeep.note_generation()
+            self._convergence.watch(served.digest, timings)
         same = former is not None and former.digest == served.digest
         since = former.since if former is not None and same else time.time()
         known = former.timings if former is not None and same and not timings else timings
@@ -210,47 +219,19 @@ class Server:
         if self._serving is not None and self._listening:
             self._channel.send("serving", digest=self._serving.digest, commit=self._serving.commit)
 
-    def _watch_convergence(self, digest: str, timings: Mapping[str, float]) -> None:
-        if self._converging is not None:
-            self._converging.cancel()
-        detected = timings.get("detected")
-        if detected is not None:
-            self._converging = asyncio.get_running_loop().create_task(self._converge(digest, detected))
-
-    async def _converge(self, digest: str, detected: float) -> None:
-        if not await self._xds.wait_delivered(digest, _CONVERGENCE):
-            return
-        delivery = self._xds.delivery
-        if delivery is not None and delivery.digest == digest and delivery.last_ack is not None:
-            self._convergence.observe(max(delivery.last_ack + _wall_offset() - detected, 0.0))
-
-    def _timed(self) -> Serving | None:
-        delivery = self._xds.delivery
-        if self._serving is None or delivery is None or delivery.digest != self._serving.digest:
-            return self._serving
-        return replace(self._serving, timings=add_delivery(self._serving.timings, delivery, _wall_offset()))
-
-    async def _find_origins(
-        self, refused: tuple[tuple[str, str, str], ...]
-    ) -> Mapping[tuple[str, str, str], Mapping[str, object]]:
+    async def _find_origins(self, refused: Sequence[tuple[str, str, str]]) -> Origins:
         """Where the refused resources come from, if the worker can say so in time."""
         try:
             found = await self._questions.ask("origins", {"resources": [list(one) for one in refused]})
         except (NoAnswer, NotThere):
             return {}
-        if not isinstance(found, list):
-            return {}
-        return {one: origin for one, origin in zip(refused, found, strict=False) if isinstance(origin, Mapping)}
+        return match_origins(refused, found)
 
     def _note(self, place: str, trouble: str | None) -> None:
         if trouble is None:
             self._heard.troubles.pop(place, None)
         else:
             self._heard.troubles[place] = trouble
-
-    def _describe_lacking(self) -> str | None:
-        lacking = ", ".join(self._identities.lacking)
-        return f"no authority for mesh {lacking}: its proxies get no certificates; start with --ca" if lacking else None
 
     # Opening, keeping up, closing.
 
@@ -259,33 +240,14 @@ class Server:
         address = parse_address("--xds", self._options.xds)
         try:
             port = await self._xds.serve(str(address))
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise Refusal(f"cannot listen on --xds {address}: it is in use or not ours to use", UNAVAILABLE) from error
-        http = listen("--http", parse_address("--http", self._options.http))
-        self._serve_web(WebServer(read_api(self)), http)
-        self._open_admin()
-        where = {"xds": str(replace(address, port=port)), "http": str(bound_address(http))}
+        http = self._websites.bind()
+        self._note("admin", self._websites.trouble)
+        where = {"xds": str(replace(address, port=port)), "http": str(http)}
         self._listening = True
         self._channel.send("listening", **where)
         _log.info("listening", **where)
-
-    def _open_admin(self) -> None:
-        """A path that was asked for must do; the usual one may be taken, by the instance that holds the data."""
-        path = Path(self._options.admin or Path(self._options.data) / "admin.sock")
-        try:
-            bound = open_admin_socket(path)
-        except Refusal as refusal:
-            if self._options.admin is not None:
-                raise
-            self._note("admin", str(refusal))
-            return
-        self._admin = path
-        profiles = ProfilePage(self._questions, self._stopped, debug=self._options.debug)
-        self._serve_web(WebServer(admin_api(self, profiles.route())), bound)
-
-    def _serve_web(self, website: WebServer, bound: socket.socket) -> None:
-        self._websites.append(website)
-        self._background.append(asyncio.get_running_loop().create_task(website.serve(sockets=[bound])))
 
     async def _beat(self) -> None:
         """From the event loop: if that stands still, so do the streams."""
@@ -293,44 +255,25 @@ class Server:
             self._channel.send("beat")
             await asyncio.sleep(BEAT)
 
-    async def _keep_up(self) -> None:
-        """Certificates that are due, and which proxy holds what."""
-        swept = time.monotonic()
-        while True:
-            await asyncio.sleep(POSITIONS)
-            self._state.note_acked_digests(self._xds.take_acked())
-            self._identities.rotate_due()
-            if time.monotonic() - swept > SWEEP:
-                swept = time.monotonic()
-                self._note("unknown", _describe_unknown(self._xds.count_proxies()["unknown"]))
-                self._forget_strangers(self._xds.connected)
-
-    def _forget_strangers(self, connected: frozenset[str]) -> None:
-        """Who left both the commit and us will not be asked for again."""
-        if self._current.generation is not None:
-            self._state.keep_only(connected | self._current.generation.proxies.keys())
+    def _look_at_image(self) -> None:
+        if self._reader.is_replaced:
+            self._refresh({})
 
     async def _close(self) -> None:
         """Streams end with UNAVAILABLE, so proxies keep what they have and look for another server."""
         await self._xds.stop(grace=1.0)
-        for website in self._websites:
-            website.should_exit = True
-        _, late = await asyncio.wait(self._background[: len(self._websites)], timeout=2.0)
-        for task in (*late, *self._background):
+        await self._websites.close()
+        for task in self._background:
             task.cancel()
-        self._remove_admin_socket()
         self._state.close()
-
-    def _remove_admin_socket(self) -> None:
-        if self._admin is not None:
-            self._admin.unlink(missing_ok=True)
 
 
 def serve(channel: Channel, options: ServeOptions) -> int:
     """A refusal is told to the supervisor, which tells the user and ends."""
 
     async def run() -> int:
-        identities = ServedIdentities(load_authorities(options.ca))
+        folder = VaultFolder(Path(options.secrets) if options.secrets else None)
+        identities = ServedIdentities(load_authorities(options.ca), folder)
         return await Server(options, channel, SqliteState(Path(options.data) / "state.db"), identities).run()
 
     try:
@@ -344,6 +287,8 @@ def serve(channel: Channel, options: ServeOptions) -> int:
 
 
 def main() -> int:
+    """Nothing is collected before it serves: nearly all that is made until then stays, and 10,000 proxies are much."""
+    gc.disable()
     channel = take_standard_streams()
     hello = channel.receive() or {}
     die_with(hello.get("parent"))
@@ -352,31 +297,12 @@ def main() -> int:
     return serve(channel, options)
 
 
-def _is_worker_running(processes: Message) -> bool:
-    worker = processes.get("worker")
-    return isinstance(worker, Mapping) and bool(worker.get("running"))
-
-
-def _settle_memory() -> None:
-    """What was read at the start stays for good and need not be looked through; streams leave little in cycles."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 20)
-
-
 async def _give_way(items: Iterable[_T]) -> AsyncIterator[_T]:
     """Whoever else has something to do on the event loop gets a turn after each few."""
     for number, item in enumerate(items, 1):
         yield item
         if number % _IN_A_TURN == 0:
             await asyncio.sleep(0)
-
-
-def _wall_offset() -> float:
-    return time.time() - time.monotonic()
-
-
-def _describe_unknown(count: int) -> str | None:
-    return f"{count} connected proxies are in no commit; they are sent nothing" if count else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Where generations are kept and handed over: snapshot store, serving image, and what the wipe guard counted."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ import orjson
 from compiler.envoy.resources import ResourceType
 from compiler.reconcile.guard import Census
 from compiler.reconcile.ports import Published, Tip
+from compiler.reconcile.pruning import Pruning
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.image import ImageDamaged, ImageReader, ImageWriter, ServedGeneration, rebuild_image
 from compiler.snapshot.lock import Lock
@@ -19,8 +20,8 @@ from compiler.snapshot.publication import SourceCommit
 from compiler.snapshot.snapshot import Generation
 from compiler.snapshot.store import SnapshotStore
 
-KEPT: Final = 100
-"""Generations that stay when old ones are cut off, which happens after as many again."""
+_STEP: Final = 0.01
+"""Seconds in one go for what can wait; a commit that comes meanwhile waits no longer."""
 
 
 class DataShelf:
@@ -31,8 +32,9 @@ class DataShelf:
         self._lock = lock
         self._repository = repository
         self._store: SnapshotStore | None = None
+        self._pruning: Pruning | None = None
         self._image: ImageWriter | None = None
-        self._pruned_at: int | None = None
+        self._compaction: Iterator[None] | None = None
 
     def recover(self) -> Published | None:
         """What is published, put into the image where a crash came between the two; None where nothing is published."""
@@ -40,32 +42,44 @@ class DataShelf:
         if store.published is None:
             return None
         published = _published(store.published)
-        self._image = ImageWriter(self._data / "serving.image")
+        self._image, self._compaction = ImageWriter(self._data / "serving.image"), None
         if not _is_same(self._image.last, published):
             self._image = rebuild_image(store, self._data / "serving.image")
         return published
 
     def publish(self, generation: Generation, files: GenerationTree, tip: Tip) -> Published:
         source = SourceCommit(self._repository, tip.commit, generation.tree, tip.message.split("\n", 1)[0])
-        return _published(self._open().publish(generation, source=source, now=time.time(), tree=files))
+        store = self._open()
+        if self._pruning is not None:
+            self._pruning.give_way()
+        return _published(store.publish(generation, source=source, now=time.time(), tree=files))
 
     def serve(self, published: Published, generation: Generation, files: GenerationTree) -> None:
         if self._image is None:
             self._image = ImageWriter(self._data / "serving.image")
         self._image.append(generation, published.number, files)
 
-    def tidy(self) -> None:
-        """Off the path of any commit: the image is compacted, old generations are cut off."""
-        if self._image is not None and self._image.wants_compaction:
-            self._image.compact()
-        if self._store is None or self._store.published is None:
-            return
-        number = self._store.published.number
-        if self._pruned_at is None:
-            self._pruned_at = number
-        elif number - self._pruned_at >= KEPT:
-            self._pruned_at = number
-            self._store.prune(KEPT)
+    def tidy(self) -> bool:
+        """Off the path of any commit: the image is compacted step by step, old generations are cut off beside us."""
+        if self._pruning is not None:
+            self._pruning.go_on()
+        if self._compaction is None and self._image is not None and self._image.wants_compaction:
+            self._compaction = self._image.compact_in_steps()
+        return self._compaction is not None and self._compact_on(self._compaction)
+
+    def _compact_on(self, compaction: Iterator[None]) -> bool:
+        self._compaction = None
+        until = time.monotonic() + _STEP
+        for _ in compaction:
+            if time.monotonic() > until:
+                self._compaction = compaction
+                break
+        return self._compaction is not None
+
+    def close(self) -> None:
+        """Git would hold the lock of the data folder until it is done, and the next writer would wait for it."""
+        if self._pruning is not None:
+            self._pruning.give_way()
 
     def census(self) -> Census | None:
         """As it was noted; else what the image shows, which has neither kinds of documents nor endpoints."""
@@ -88,6 +102,7 @@ class DataShelf:
     def _open(self) -> SnapshotStore:
         if self._store is None:
             self._store = SnapshotStore.open(self._data, self._lock)
+            self._pruning = Pruning(self._store)
         return self._store
 
     def _read_image(self) -> ServedGeneration | None:

@@ -75,6 +75,25 @@ def list_refused(proxies: Iterable[ProxyStatus]) -> tuple[tuple[str, str, str], 
     )
 
 
+def match_origins(refused: Sequence[tuple[str, str, str]], found: object) -> Origins:
+    """`found` is the worker's answer, an origin for each of the refused or nothing where it knows none."""
+    origins = found if isinstance(found, list) else ()
+    return {one: origin for one, origin in zip(refused, origins, strict=False) if isinstance(origin, Mapping)}
+
+
+def is_worker_running(processes: Message) -> bool:
+    worker = processes.get("worker")
+    return isinstance(worker, Mapping) and bool(worker.get("running"))
+
+
+def describe_lacking(troubles: Sequence[str]) -> str | None:
+    return "; ".join(troubles) or None
+
+
+def describe_unknown(count: int) -> str | None:
+    return f"{count} connected proxies are in no commit; they are sent nothing" if count else None
+
+
 def _describe_serving(serving: Serving | None) -> Mapping[str, object] | None:
     if serving is None:
         return None

@@ -33,6 +33,9 @@ _DEAF: Final = 25.0
 _BACK_OFF: Final = (0.05, 0.2, 0.8, 2.0, 4.0)
 """Seconds; no longer, because the next good commit is due within ten."""
 
+_PHASES_TOLD_WITHIN: Final = 0.1
+"""Seconds: an edit has five phases, and what it changes should not wait behind the news of them."""
+
 _SETTLED: Final = 30.0
 """A child that lived this many seconds starts its back-off anew."""
 
@@ -102,6 +105,7 @@ class Supervisor:
         self._serving: str | None = None
         self._server_heard = time.monotonic()
         self._announced = False
+        self._untold: asyncio.TimerHandle | None = None
         self._health = ""
         self._stopping = asyncio.Event()
         self._exit_code = FINE
@@ -165,6 +169,7 @@ class Supervisor:
                 "options": self._options.to_json(),
                 "quarantine": dict(self._quarantine.trees),
                 "lock": self._data.descriptor,
+                "serving": self._serving is not None,
             }
             keep = () if self._data.descriptor is None else (self._data.descriptor,)
             child = await start_child("worker", self._commands.worker, hello, keep)
@@ -234,6 +239,8 @@ class Supervisor:
             self._longest_compile = max(self._longest_compile or 0.0, child.phase_age)
             self._quarantine.absolve(child.phase.tree)
         child.enter(Phase(str(message["phase"]), str(message.get("commit", "")), str(message.get("tree", ""))))
+        if self._untold is None:
+            self._untold = asyncio.get_running_loop().call_later(_PHASES_TOLD_WITHIN, self._tell_processes)
 
     def _hear_server(self, message: Message) -> None:
         self._server_heard = time.monotonic()
@@ -241,6 +248,8 @@ class Supervisor:
             case "listening":
                 self._options = replace(self._options, xds=str(message["xds"]), http=str(message["http"]))
             case "serving":
+                if self._serving is None:
+                    self._tell("worker", "serving", {})
                 self._serving = str(message["digest"])
                 self._announce_ready()
             case "refused":
@@ -266,15 +275,18 @@ class Supervisor:
         _write(sys.stdout, json.dumps({"event": "ready", **where, "digest": self._serving}))
 
     def _bury(self, child: Child, death: Death) -> None:
+        """That it died is told before what became of its commit: who reads the verdict finds the deaths behind it."""
         if self._stopping.is_set():
             return
         self._restarts[child.name] += 1
         log("died", child=child.name, reason=death, how=child.ending, phase=child.phase.name, commit=child.phase.commit)
-        if child.name == "worker":
-            self._blame(child, death)
+        verdict = self._blame(child, death) if child.name == "worker" else None
         self._tell_processes()
+        if verdict is not None:
+            self._remember("candidate", verdict)
 
-    def _blame(self, child: Child, death: Death) -> None:
+    def _blame(self, child: Child, death: Death) -> Message | None:
+        """What became of the commit at which it died, if it was at one."""
         phase = child.phase
         self._last_death = {
             "reason": death,
@@ -285,17 +297,22 @@ class Supervisor:
         }
         culprit = phase.tree or phase.commit
         if not culprit:
-            return
+            return None
         verdict = self._quarantine.blame(culprit, phase.commit, f"{death} in {phase.name}, {child.ending}")
         state = "quarantined" if verdict.kills >= KILLS else "failed"
         reason = f"the compiling process was lost at this commit: {verdict.reason} ({verdict.kills} of {KILLS} tries)"
-        self._remember("candidate", {"commit": phase.commit, "state": state, "reason": reason, "diagnostics": []})
+        return {"commit": phase.commit, "state": state, "reason": reason, "diagnostics": []}
 
     def _tell_processes(self) -> None:
+        if self._untold is not None:
+            self._untold.cancel()
+            self._untold = None
         worker = self._children.get("worker")
         state = {
             "worker": {
                 "running": worker is not None,
+                "phase": worker.phase.name if worker is not None else None,
+                "commit": (worker.phase.commit or None) if worker is not None else None,
                 "restarts": self._restarts["worker"],
                 "last_death": self._last_death,
                 "quarantined": dict(self._quarantine.trees),

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from compiler.reconcile.options import Limits
+
+_EXCUSED: Final = 4
+"""Times its bound, the most that starvation excuses.
+
+Killed and begun again, a child would need more of the CPU that it does not get.
+"""
 
 
 class Death(StrEnum):
@@ -28,7 +35,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Seconds on the monotonic clock; `heard` is None before the first beat."""
+    """Seconds on the monotonic clock; `heard` is None before the first beat.
+
+    Of the silence since then and of the phase, the child spent `starved_…` seconds in line for a CPU.
+    """
 
     now: float
     started: float
@@ -36,6 +46,8 @@ class Vitals:
     phase: Phase
     phase_since: float
     resident: int
+    starved_silent: float = 0.0
+    starved_in_phase: float = 0.0
 
 
 def judge_worker(vitals: Vitals, limits: Limits, last_compile: float | None) -> Death | None:
@@ -45,14 +57,20 @@ def judge_worker(vitals: Vitals, limits: Limits, last_compile: float | None) -> 
     if is_silent(vitals, limits.start, limits.silence):
         return Death.STALLED
     bound = phase_bound(vitals.phase.name, limits, last_compile)
-    return Death.TIME if bound is not None and vitals.now - vitals.phase_since > bound else None
+    if bound is None or _lasts(vitals.now - vitals.phase_since, vitals.starved_in_phase, bound) <= bound:
+        return None
+    return Death.TIME
 
 
 def is_silent(vitals: Vitals, start: float, silence: float) -> bool:
-    """A child that is still importing has longer until its first beat."""
+    """A child that is still importing has longer until its first beat; one that gets no CPU, a while."""
     if vitals.heard is None:
         return vitals.now - vitals.started > start
-    return vitals.now - vitals.heard > silence
+    return _lasts(vitals.now - vitals.heard, vitals.starved_silent, silence) > silence
+
+
+def _lasts(seconds: float, starved: float, bound: float) -> float:
+    return seconds - min(starved, _EXCUSED * bound)
 
 
 def phase_bound(phase: str, limits: Limits, last_compile: float | None) -> float | None:

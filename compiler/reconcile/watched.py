@@ -9,6 +9,7 @@ from typing import Final
 
 from compiler.diagnostics import Checked
 from compiler.reconcile.ports import SourceError, Tip
+from compiler.resources.settings import leave_out
 from compiler.source.mirror import Mirror, Source
 from compiler.source.objects import open_repository, read_commit_object
 from compiler.source.refs import GitError, find_git_directory, local_path
@@ -49,7 +50,7 @@ class WatchedRepository:
 
     def read(self, tip: Tip) -> Checked[SourceTree]:
         with _sentences():
-            checked = self._open().read_commit(tip.commit, self._path, self._before)
+            checked = leave_out(self._open().read_commit(tip.commit, self._path, self._before))
         self._before = checked.value
         return checked
 

@@ -1,11 +1,9 @@
 """HTTP of the server process: metrics, status and the read API; on the admin socket also what else there is."""
 
+import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import orjson
 import uvicorn
@@ -15,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from compiler.reconcile.address import Refusal
-from compiler.reconcile.exit_codes import UNAVAILABLE
 from compiler.reconcile.questions import NoAnswer, NotThere
+
+_DATE: Final = 1.0
+"""Seconds; the resolution of an HTTP date."""
 
 
 class Answers(Protocol):
@@ -64,7 +63,13 @@ def _read_routes(answers: Answers) -> list[Route]:
         Route("/metrics", metrics),
         Route("/status", status),
         Route("/meshes/{mesh}/dataplanes/{name}/_rules", _asked(answers, "rules")),
+        Route("/meshes/{mesh}/meshgateways/{name}/_rules", _asked(answers, "gateway_rules")),
         Route("/meshes/{mesh}/dataplanes/{name}/_config", _asked(answers, "config")),
+        Route("/meshes/{mesh}/dataplanes/{name}/_layout", _asked(answers, "layout")),
+        Route("/meshes/{mesh}/dataplanes/{name}/_policies", _asked(answers, "policies")),
+        Route("/meshes/{mesh}/{collection}/{name}/_resources/dataplanes", _asked(answers, "chosen")),
+        Route("/meshes/{mesh}/{collection}/{name}/_dataplanes", _asked(answers, "chosen")),
+        Route("/meshes/{mesh}/{collection}/{name}/_hostnames", _asked(answers, "hostnames")),
     ]
 
 
@@ -99,34 +104,19 @@ class WebServer(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Awake once a second, for the date of the answers; ten times, as is usual, was most of an idle server."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _DATE)
+
+    def end(self) -> None:
+        """`serve` returns once the answers that are being written are out."""
+        self.should_exit = True
+        self._ending.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def open_admin_socket(path: Path) -> socket.socket:
-    """Mode 0600; a socket that nobody answers on is a leftover and is replaced. Raises Refusal."""
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path.is_socket():
-            _require_abandoned(path)
-            path.unlink()
-        before = os.umask(0o177)
-        try:
-            bound.bind(str(path))
-            bound.listen(16)
-        finally:
-            os.umask(before)
-    except OSError as error:
-        bound.close()
-        raise Refusal(f"cannot listen on --admin {path}: {error.strerror or error}", UNAVAILABLE) from error
-    return bound
-
-
-def _require_abandoned(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        with contextlib.suppress(ConnectionRefusedError):
-            probe.connect(str(path))
-            raise Refusal(f"cannot listen on --admin {path}: another instance answers there", UNAVAILABLE)

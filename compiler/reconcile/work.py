@@ -30,6 +30,9 @@ BEAT: Final = 0.5
 _ADDRESS_SPACE_BESIDE: Final = 4096 * MIB
 """Libraries and thread stacks map far more than they touch: RLIMIT_AS only stops what outruns the supervisor's look."""
 
+_COURTESY: Final = 5.0
+"""Seconds; 10,000 proxies are served after two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -73,9 +76,19 @@ def _loop(channel: Channel, hello: Message, options: ServeOptions, equip: Equip)
     if isinstance(quarantine, Mapping):
         reconciler.quarantine = quarantine
     folder = local_folder(options.repo)
-    loop = Loop(reconciler, report, tools.questions, options.interval, folder is None, options.offline, settle=settle)
+    courtesy = 0.0 if hello.get("serving") else _COURTESY
+    loop = Loop(
+        reconciler,
+        report,
+        tools.questions,
+        options.interval,
+        fetches=folder is None,
+        offline=options.offline,
+        courtesy=courtesy,
+        settle=settle,
+    )
     threading.Thread(target=_listen, args=(channel, loop, WorkerProfile(channel)), name="listen", daemon=True).start()
-    if folder is not None:
+    if folder is not None and not options.offline:
         watch_refs(folder, lambda: loop.inbox.put(HINT))
     return loop
 

@@ -20,7 +20,9 @@ def start(repository: Repository, tmp_path: Path) -> Iterator[Callable[..., Daem
     with ExitStack() as stack:
 
         def begin(**changed: object) -> Daemon:
-            daemon = Daemon(options_for(changed.pop("repo", repository.path), tmp_path / "data", **changed))  # type: ignore[arg-type]
+            places = {"repo": str(repository.path), "data": str(tmp_path / "data")}
+            wanted = {**places, **changed}
+            daemon = Daemon(options_for(str(wanted.pop("repo")), Path(str(wanted.pop("data"))), **wanted))
             stack.callback(daemon.kill)
             return daemon
 

@@ -78,7 +78,7 @@ class Daemon:
         threading.Thread(target=self._read_out, args=(self.process.stdout,), daemon=True).start()
         threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True).start()
 
-    def ready(self, seconds: float = 20.0) -> dict[str, str]:
+    def ready(self, seconds: float = 60.0) -> dict[str, str]:
         """Where it listens."""
         try:
             self.where = json.loads(self.lines.get(timeout=seconds))
@@ -87,7 +87,7 @@ class Daemon:
         assert self.where["event"] == "ready"
         return self.where
 
-    def heard(self, event: str, seconds: float = 20.0, **fields: object) -> dict[str, Any]:
+    def heard(self, event: str, seconds: float = 60.0, **fields: object) -> dict[str, Any]:
         """The first log line of this kind."""
         wanted = {"event": event, **fields}
         return wait(
@@ -106,7 +106,7 @@ class Daemon:
         assert code == 200
         return dict(status)
 
-    def until(self, holds: Callable[[dict[str, Any]], object], seconds: float = 15.0) -> dict[str, Any]:
+    def until(self, holds: Callable[[dict[str, Any]], object], seconds: float = 60.0) -> dict[str, Any]:
         """The first status that satisfies."""
 
         def look() -> dict[str, Any] | None:
@@ -115,10 +115,10 @@ class Daemon:
 
         return wait(look, seconds, self.status)
 
-    def serves(self, commit: str, seconds: float = 15.0) -> dict[str, Any]:
+    def serves(self, commit: str, seconds: float = 60.0) -> dict[str, Any]:
         return self.until(lambda status: (status["serving"] or {}).get("commit") == commit, seconds)
 
-    def until_ready_again(self, seconds: float = 15.0) -> None:
+    def until_ready_again(self, seconds: float = 60.0) -> None:
         """After the server process was killed."""
         deaths = [line for line in self.log if line.get("event") == "died"]
         wait(

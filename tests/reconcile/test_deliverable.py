@@ -34,8 +34,29 @@ def test_a_year_of_changes_leaves_nothing_behind() -> None:
     for number in range(12_000):
         held = {"a": ServedResource(f"v{number}", b"body")}
         served = made.convert(_generation(number, {"one": _proxy("one", held)}))
+        assert served.proxies["one"].of(CDS)
+        made.tidy()
     assert served.proxies["one"].of(CDS)["a"].version == "v11999"
     assert len(made._resources) + len(made._maps) < 25_000
+
+
+def test_nothing_is_framed_for_a_proxy_that_is_away() -> None:
+    made = Deliverables()
+    other = {"b": ServedResource("v1", b"another body")}
+    served = made.convert(_generation(1, {"one": _proxy("one", SHARED), "two": _proxy("two", other)}))
+    assert served.proxies["one"].of(CDS)["a"].body == b"a body"
+    assert served.proxies["one"].of(LDS) == {}
+    assert list(made._resources) == [(CDS, "a", "v1")]
+
+
+def test_what_was_never_looked_at_can_be_had_of_an_earlier_generation_and_is_equal_then() -> None:
+    made = Deliverables()
+    first = made.convert(_generation(1, {"one": _proxy("one", SHARED)}))
+    one = replace(_proxy("one", {"a": SHARED["a"]}), digest="other")
+    second = made.convert(_generation(2, {"one": one}))
+    made._sweep()
+    assert second.proxies["one"].of(CDS) == first.proxies["one"].of(CDS)
+    assert not second.proxies["one"].same_as(first.proxies["one"])
 
 
 @given(

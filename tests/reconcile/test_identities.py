@@ -1,13 +1,14 @@
 """Which proxy is told which secret."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from compiler.envoy.names import authority_secret, identity_secret
-from compiler.identity.authority import Authority, IdentityError, create_authority, write_authority
+from compiler.identity import secrets
+from compiler.identity.authority import Authority, AuthorityName, IdentityError, create_authority, write_authority
+from compiler.identity.leaf import Leaf
 from compiler.reconcile.identities import ServedIdentities, load_authorities
 from compiler.snapshot.served import ServedGeneration, ServedProxy
 from compiler.snapshot.snapshot import NodeId, SecretName
@@ -25,7 +26,7 @@ def authority() -> Authority:
 def test_authorities_are_known_by_the_mesh_that_they_name(authority: Authority, tmp_path: Path) -> None:
     write_authority(tmp_path / "ca.pem", authority)
     source = f"file:{tmp_path / 'ca.pem'}"
-    assert list(load_authorities([source])) == ["shop"]
+    assert list(load_authorities([source])) == [AuthorityName("shop")]
     with pytest.raises(IdentityError, match="two authorities"):
         load_authorities([source, source])
 
@@ -64,6 +65,28 @@ def test_the_same_proxy_gets_the_same_bytes_again_and_another_lifetime_tells_eve
     assert told == [None]
 
 
+def test_certificates_made_ahead_are_the_ones_that_are_handed_out(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"web-{number}" for number in range(20)]
+    asked = _serving(authority, dict.fromkeys(names, (IDENTITY,)))
+    expected = [_get(asked, f"shop.{name}", IDENTITY.name) for name in names]
+    ahead = _serving(authority, dict.fromkeys(names, (IDENTITY,)))
+    turns = 1
+    while ahead.issue_some():
+        turns += 1
+    assert 1 < turns < len(names)
+    monkeypatch.setattr(secrets, "issue_in_epoch", _issue_nothing)
+    assert [_get(ahead, f"shop.{name}", IDENTITY.name) for name in names] == expected
+
+
+def test_nothing_is_made_ahead_for_who_has_left(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = _serving(authority, {"web": (IDENTITY,)})
+    identities.serve(_generation({}))
+    monkeypatch.setattr(secrets, "issue_in_epoch", _issue_nothing)
+    assert not identities.issue_some()
+
+
 def test_a_proxy_whose_names_changed_is_told_and_the_others_are_not(authority: Authority) -> None:
     identities = _serving(authority, {"web": (IDENTITY,), "other": (IDENTITY,)})
     told: list[str | None] = []
@@ -82,10 +105,12 @@ def test_a_lifetime_that_cannot_be_kept_stops_nobodys_certificates(authority: Au
 
 
 def test_a_mesh_without_an_authority_is_named() -> None:
-    assert ServedIdentities({}).lacking == ()
+    assert ServedIdentities({}).troubles == ()
     identities = ServedIdentities({})
     identities.serve(_generation({"web": (IDENTITY,)}))
-    assert identities.lacking == ("shop",)
+    assert identities.troubles == ("no authority for mesh shop: its proxies get no certificates; start with --ca",)
+    identities.serve(_generation({"web": ()}))
+    assert identities.troubles == ()
 
 
 class Clock:
@@ -133,7 +158,7 @@ def test_a_rotation_between_a_proxys_coming_and_its_planning_is_not_missed(
 
 
 def _serving(authority: Authority, proxies: dict[str, tuple[SecretName, ...]]) -> ServedIdentities:
-    identities = ServedIdentities({"shop": authority})
+    identities = ServedIdentities({AuthorityName("shop"): authority})
     identities.serve(_generation(proxies))
     return identities
 
@@ -147,4 +172,8 @@ def _generation(proxies: dict[str, tuple[SecretName, ...]]) -> ServedGeneration:
 
 
 def _get(identities: ServedIdentities, node: str, name: str) -> Resource | None:
-    return asyncio.run(identities.get(node, name))
+    return identities.get(node, name)
+
+
+def _issue_nothing(*_: object) -> Leaf:
+    raise AssertionError("a certificate was issued")

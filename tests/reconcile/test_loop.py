@@ -82,9 +82,12 @@ class Shelf:
     counted: Mapping[str, int] | None = None
     published: list[Published] = field(default_factory=list)
     served: list[Published] = field(default_factory=list)
+    to_tidy: int = 1
+    tidied: int = 0
+    closed: bool = False
 
     def recover(self) -> Published | None:
-        return None
+        return self.published[-1] if self.published else None
 
     def publish(self, generation: Generation, _: GenerationTree, tip: Tip) -> Published:
         if self.failing:
@@ -101,8 +104,12 @@ class Shelf:
     def note_census(self, digest: str, census: Mapping[str, int]) -> None:
         self.counted = census
 
-    def tidy(self) -> None:
-        return
+    def tidy(self) -> bool:
+        self.tidied += 1
+        return self.tidied < self.to_tidy
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Bench:
@@ -142,6 +149,62 @@ def test_a_new_tip_is_compiled_published_handed_over_and_announced_once(bench: B
     assert (announced["commit"], announced["digest"], announced["number"]) == ("c1", "web", 1)
     assert announced["timings"]["moved"] == 1.0
     assert bench.candidate["state"] == "published"
+
+
+class Clocked(Bench):
+    """A loop that was here before; `began` is when it compiled, in seconds from its start."""
+
+    def __init__(self, *said: str, courtesy: float) -> None:
+        super().__init__(fetches=False, courtesy=courtesy)
+        self.shelf.published.append(Published(1, "c0", "old"))
+        self.began: list[float] = []
+        self.compiler.does = self._note
+        for kind in said:
+            self.loop.inbox.put({"kind": kind})
+
+    def run(self) -> None:
+        self.start = time.monotonic()
+        self.loop.run()
+
+    def _note(self) -> None:
+        self.began.append(time.monotonic() - self.start)
+        self.loop.inbox.put({"kind": "stop"})
+
+
+def test_a_server_that_starts_serves_before_anything_is_compiled() -> None:
+    bench = Clocked(courtesy=0.3)
+    bench.run()
+    assert 0.3 <= bench.began[0] < 5.0
+
+
+def test_once_it_serves_nothing_is_waited_for() -> None:
+    bench = Clocked("hint", "serving", courtesy=60.0)
+    bench.run()
+    assert len(bench.began) == 1
+
+
+def test_without_anything_to_serve_nothing_is_waited_for() -> None:
+    bench = Clocked(courtesy=60.0)
+    bench.shelf.published.clear()
+    bench.run()
+    assert len(bench.began) == 1
+
+
+def test_a_stop_is_not_waited_for_either() -> None:
+    bench = Clocked("stop", courtesy=60.0)
+    bench.run()
+    assert bench.began == []
+    assert bench.shelf.closed
+
+
+def test_what_became_of_a_commit_is_known_before_its_generation_is_served(bench: Bench) -> None:
+    bench.compiler.findings = (Diagnostic(Position("a.yaml", 3, 7), BROKEN, "wrong"),)
+    bench.loop.take(HINT)
+    bench.compiler.findings, bench.source.commit = (), "c2"
+    bench.retry()
+    said = [json.loads(line) for line in bench.said.getvalue().splitlines()]
+    told = [(one["kind"], one["commit"]) for one in said if one["kind"] in ("candidate", "generation")]
+    assert told == [("candidate", "c1"), ("candidate", "c2"), ("generation", "c2")]
 
 
 def test_the_phases_are_said_before_they_begin_and_name_the_commit_only_while_it_is_to_blame(bench: Bench) -> None:
@@ -275,6 +338,29 @@ def test_questions_are_answered_from_the_last_good_compile(bench: Bench) -> None
     assert answers[2]["result"] == {"found": "web"}
     assert answers[3]["missing"] == "no dataplane 'none'"
     assert answers[4]["error"] == "no such question"
+
+
+def test_a_loop_that_is_told_to_stop_leaves_nothing_going_on(bench: Bench) -> None:
+    bench.loop.inbox.put({"kind": "stop"})
+    bench.loop.run()
+    assert bench.shelf.published
+    assert bench.shelf.closed
+
+
+def test_what_can_wait_is_done_in_steps_until_a_message_comes(bench: Bench) -> None:
+    bench.shelf.to_tidy = 10
+    bench.loop._wait()
+    assert bench.shelf.tidied == 10
+    tidy = bench.shelf.tidy
+
+    def tidy_and_hear() -> bool:
+        bench.loop.inbox.put({"kind": "stop"})
+        return tidy()
+
+    bench.shelf.tidied, bench.shelf.tidy = 0, tidy_and_hear  # type: ignore[method-assign]
+    bench.loop._wait()
+    assert bench.shelf.tidied == 1
+    assert bench.loop._wait() == {"kind": "stop"}
 
 
 @pytest.mark.parametrize("longest", [LOCAL, REMOTE])

@@ -1,5 +1,6 @@
 """The store, the image and the census together, on a real folder."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,37 @@ def _generation(cluster: str) -> tuple[Generation, GenerationTree]:
     snapshot = Snapshot(NodeId("default", "", "web", "web"), held)
     files = GenerationTree.build([snapshot])
     return Generation(TIP.commit, TIP.tree, files.digest, {"default.web": snapshot}), files
+
+
+def test_what_can_wait_takes_no_time_that_a_commit_would_notice_and_is_done_in_the_end(
+    shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compiler.snapshot.image._SMALL", 0)
+    monkeypatch.setattr("compiler.reconcile.shelf._STEP", 0)
+    image = tmp_path / "data" / "serving.image"
+    for number in range(40):
+        _publish(shelf, f"c{number}")
+    size = image.stat().st_size
+    assert shelf.tidy(), "there is more to do"
+    _publish(shelf, "meanwhile")
+    while shelf.tidy():
+        pass
+    assert image.stat().st_size < size / 2
+    served = ImageReader(image).latest()
+    assert served is not None
+    assert served.digest == _generation("meanwhile")[1].digest
+
+
+def test_old_generations_are_cut_off_beside_the_work(
+    shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compiler.reconcile.pruning.KEPT", 5)
+    for number in range(12):
+        _publish(shelf, f"c{number}")
+    deadline = time.monotonic() + 10
+    while len(list((tmp_path / "data/snapshots.git/objects/pack").glob("*.pack"))) > 1:
+        assert time.monotonic() < deadline
+        shelf.tidy()
+        time.sleep(0.01)
+    shelf.close()
+    assert _publish(shelf, "next").number == 13

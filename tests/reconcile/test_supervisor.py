@@ -3,12 +3,16 @@
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from compiler.reconcile.address import Address, listen
+from compiler.reconcile.child import Child
 from compiler.reconcile.health import Health, serve_health
-from compiler.reconcile.preflight import local_folder
+from compiler.reconcile.preflight import local_folder, place_of
+from compiler.reconcile.vitals import Death
 
 
 def test_the_supervisor_loads_nothing_that_parses_or_serves() -> None:
@@ -54,6 +58,23 @@ def test_a_client_that_sends_without_end_is_dropped() -> None:
 )
 def test_paths_are_told_from_addresses(repository: str, local: bool) -> None:
     assert (local_folder(repository) is not None) is local
+
+
+def test_a_relative_path_is_named_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place_of(".") == str(tmp_path)
+    assert place_of("file:///srv/mesh") == "file:///srv/mesh"
+    assert place_of("https://host/mesh") == "https://host/mesh"
+
+
+def test_a_child_is_killed_once_however_often_it_is_asked_for() -> None:
+    """A second signal would ask for the exit code first, and asyncio would report 255 for an unknown process."""
+    process = Mock(returncode=None)
+    child = Child("worker", process)
+    child.kill(Death.STALLED)
+    child.kill(Death.TIME)
+    assert child.killed_for is Death.STALLED
+    process.kill.assert_called_once_with()
 
 
 async def _ask(request: bytes, health: Health) -> bytes:

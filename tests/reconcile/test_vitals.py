@@ -20,6 +20,14 @@ def test_three_seconds_of_silence_are_a_stall(silence: float, death: Death | Non
     assert judge_worker(replace(WELL, heard=100.0 - silence), LIMITS, 0.1) is death
 
 
+@pytest.mark.parametrize(
+    ("silence", "starved", "death"),
+    [(5.9, 3.0, None), (6.1, 3.0, Death.STALLED), (14.9, 99.0, None), (15.1, 99.0, Death.STALLED)],
+)
+def test_a_worker_that_gets_no_cpu_is_excused_for_a_while(silence: float, starved: float, death: Death | None) -> None:
+    assert judge_worker(replace(WELL, heard=100.0 - silence, starved_silent=starved), LIMITS, 0.1) is death
+
+
 def test_a_worker_that_still_imports_has_longer_until_its_first_beat() -> None:
     starting = replace(WELL, heard=None, started=90.0)
     assert not is_silent(starting, start=20.0, silence=3.0)
@@ -34,6 +42,13 @@ def test_a_compile_may_take_five_seconds_and_three_times_the_longest_before() ->
     compiling = replace(WELL, phase=Phase("compile", "c", "t"))
     assert judge_worker(replace(compiling, phase_since=100.0 - 10.9), LIMITS, 2.0) is None
     assert judge_worker(replace(compiling, phase_since=100.0 - 11.1), LIMITS, 2.0) is Death.TIME
+
+
+def test_a_compile_that_gets_no_cpu_is_excused_for_a_while() -> None:
+    compiling = replace(WELL, phase=Phase("compile", "c", "t"), phase_since=100.0 - 16.0, heard=100.0)
+    assert judge_worker(replace(compiling, starved_in_phase=5.1), LIMITS, 2.0) is None
+    assert judge_worker(replace(compiling, starved_in_phase=4.9), LIMITS, 2.0) is Death.TIME
+    assert judge_worker(replace(compiling, starved_in_phase=99.0, phase_since=100.0 - 55.1), LIMITS, 2.0) is Death.TIME
 
 
 def test_each_phase_has_its_own_bound_and_idling_has_none() -> None:

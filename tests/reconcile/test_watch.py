@@ -48,6 +48,14 @@ def test_a_tip_is_described_with_its_tree_its_message_and_the_time_of_its_ref(
     assert [file.path for file in source.read(tip).value.files] == ["mesh.yaml"]
 
 
+def test_a_link_that_the_settings_leave_out_is_no_finding(repository: Repository, tmp_path: Path) -> None:
+    (repository.path / "docs").symlink_to("elsewhere")
+    source = WatchedRepository(str(repository.path), "main", "", tmp_path / "mirror.git")
+    for settings, refused in (("ignore: [old/]\n", True), ("paths: [mesh/]\n", False)):
+        commit = repository.commit(settings, file="meshwright.yaml")
+        assert source.read(source.describe(commit)).failed is refused
+
+
 def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
     source = WatchedRepository("https://user:hunter2@host.test/mesh", "main", "", tmp_path / "mirror.git")
     with pytest.raises(SourceError) as caught:
