@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -10,11 +11,17 @@ import typer
 
 from compiler.cli.output import Output
 from compiler.diagnostics import Diagnostic, Severity, plain_diagnostic
+from compiler.resources.findings import SECRET_IN_GIT
 from compiler.resources.resource_set import Counts
 from compiler.source.tree import SourceFile, SourceTree
 
 SCHEMA_VERSION: Final = 1
 _LONGEST_LINE: Final = 160
+_MAY_BE_SECRET: Final = re.compile(r"secret|inline|private key|certificate|\bconf\b", re.IGNORECASE)
+"""Words that stand near what is secret: in a Secret, in a DataSource, in PEM, and in a Mesh's own authority."""
+_AUTHORITY: Final = re.compile(r"/mtls/backends/\d+/")
+_BEFORE_COMMENT: Final = re.compile(r"""(?:(?<![^\s\[{,:])(?:"(?:\\.|[^"\\])*"|'(?:[^']|'')*')|[^#]|(?<=\S)#)*""")
+"""Of a line of YAML: a quote opens where a value begins, and a `#` after a blank is a comment anywhere else."""
 
 
 def show(
@@ -24,9 +31,13 @@ def show(
     match output:
         case Output.JSON:
             typer.echo(json.dumps(as_json(diagnostics, counts), ensure_ascii=False, indent=2))
+        case Output.SARIF:
+            from compiler.review.outputs.sarif import findings_as_sarif
+
+            typer.echo(findings_as_sarif(diagnostics, tree.prefix))
         case Output.GITHUB:
             for finding in diagnostics:
-                typer.echo(annotation(finding))
+                typer.echo(annotation(finding, tree.prefix))
             typer.echo(summary(diagnostics, counts))
         case Output.TEXT:
             lines = _lines_of(tree)
@@ -64,14 +75,28 @@ def as_text(finding: Diagnostic, lines: Callable[[str], Sequence[str]]) -> str:
 
 
 def _excerpt(finding: Diagnostic, lines: Callable[[str], Sequence[str]]) -> list[str]:
-    """A long line is cut around its column."""
+    """A long line is cut around its column; its comment, and a line that may hold a secret, are not shown."""
     line, column = finding.position.line, finding.position.column
     text = lines(finding.position.file)
-    if not 0 < line <= len(text):
+    if not 0 < line <= len(text) or _may_show_secret(finding, text):
         return []
-    start = max(0, column - _width() // 2) if len(text[line - 1]) > _width() else 0
-    shown = "".join(character if character.isprintable() else "·" for character in text[line - 1])
+    shown = "".join(character if character.isprintable() else "·" for character in _without_comment(text[line - 1]))
+    if not shown or column - 1 > len(shown):
+        return []
+    start = max(0, column - _width() // 2) if len(shown) > _width() else 0
     return [f"{line:>5} | {shown[start : start + _width()]}", f"      | {' ' * max(0, column - 1 - start)}^"]
+
+
+def _may_show_secret(finding: Diagnostic, text: Iterable[str]) -> bool:
+    """No line of a file that speaks of secrets is shown: of broken YAML nobody knows what a line belongs to."""
+    own = finding.code == SECRET_IN_GIT or (finding.subject is not None and finding.subject.type == "Secret")
+    return own or bool(_AUTHORITY.search(finding.path)) or any(_MAY_BE_SECRET.search(line) for line in text)
+
+
+def _without_comment(line: str) -> str:
+    """What somebody noted beside a value, an older token say, is not the mistake."""
+    found = _BEFORE_COMMENT.match(line)
+    return found[0].rstrip() if found else ""
 
 
 def _width() -> int:
@@ -82,9 +107,10 @@ def _width() -> int:
     return max(20, min(columns - 9, _LONGEST_LINE))
 
 
-def annotation(finding: Diagnostic) -> str:
-    """GitHub's workflow command; what would end it early is escaped."""
-    place = {"file": finding.position.file, "line": finding.position.line or 1, "col": finding.position.column or 1}
+def annotation(finding: Diagnostic, prefix: str = "") -> str:
+    """GitHub's workflow command; what would end it early is escaped. `prefix` is the folder in its repository."""
+    file = f"{prefix}/{finding.position.file}" if prefix else finding.position.file
+    place = {"file": file, "line": finding.position.line or 1, "col": finding.position.column or 1}
     fields = ",".join(f"{key}={_escape(str(value), property=True)}" for key, value in place.items())
     title = _escape(finding.code.word, property=True)
     message = finding.message + (f" ({finding.hint})" if finding.hint else "")
@@ -101,12 +127,13 @@ def summary(diagnostics: Iterable[Diagnostic], counts: Counts, *, strict: bool =
     found = list(diagnostics)
     errors, warnings = _count(found, Severity.ERROR), _count(found, Severity.WARNING)
     verdict = _paint("failed", "red") if errors or (strict and warnings) else _paint("ok", "green")
-    read = f"{_many(counts.resources, 'resource')} in {_many(counts.files, 'file')}"
-    ignored = f", {_many(counts.ignored, 'foreign document')} ignored" if counts.ignored else ""
-    return f"{verdict}: {_many(errors, 'error')}, {_many(warnings, 'warning')}; {read}{ignored}"
+    read = f"{many(counts.resources, 'resource')} in {many(counts.files, 'file')}"
+    ignored = f", {many(counts.ignored, 'foreign document')} ignored" if counts.ignored else ""
+    return f"{verdict}: {many(errors, 'error')}, {many(warnings, 'warning')}; {read}{ignored}"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """`1 file`, `2 files`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
@@ -128,8 +155,12 @@ def _lines_of(tree: SourceTree) -> Callable[[str], Sequence[str]]:
     return lines
 
 
+def takes_colour() -> bool:
+    """Colour on a terminal only that knows any, and never under NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def _paint(text: str, colour: str | None, *, bold: bool = False) -> str:
-    """Colour on a terminal only, and never under NO_COLOR."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not takes_colour():
         return text
     return typer.style(text, fg=colour, bold=bold)

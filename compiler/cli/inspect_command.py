@@ -1,4 +1,4 @@
-"""`meshwright inspect dataplane`: what one proxy is given, and why."""
+"""`meshwright inspect`: what one proxy is given, and why; whom a policy selects, and who is behind a service."""
 
 import json
 from enum import StrEnum
@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compiler.cli.exits import FINE, FOUND, Stop
+from compiler.cli.explain_command import find_dataplane
 
 if TYPE_CHECKING:
-    from compiler.pipeline import Compiled, Compiler
+    from collections.abc import Iterable
+
+    from compiler.pipeline import Compiled
     from compiler.resources.model import ResourceKey
 
 app = typer.Typer(help="Look into what is compiled.", no_args_is_help=True)
 
 
 class View(StrEnum):
-    """`config`: the Envoy resources; `rules`: the merged confs; `policies`: which policies select the proxy."""
+    """`config`: the Envoy resources; `layout`: its ports and calls; `rules`: the merged confs; `policies`."""
 
     CONFIG = "config"
+    LAYOUT = "layout"
     RULES = "rules"
     POLICIES = "policies"
 
@@ -39,52 +43,134 @@ def dataplane(
     name: Annotated[str, typer.Argument(help="The name of a Dataplane, or of a DataplaneSet with registration.")],
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     view: Annotated[View, typer.Option("--type", help="What to look at.")] = View.CONFIG,
-    mesh: Annotated[str, typer.Option("--mesh", "-m", help="The mesh of the Dataplane.")] = "default",
-    ref: Annotated[str | None, typer.Option(help="Read this commit, branch or tag instead of the files.")] = None,
+    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the Dataplane.")] = None,
+    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
     output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
 ) -> int:
-    """Show one proxy: its Envoy configuration, its merged rules with their origins, or the policies that select it."""
+    """Show one proxy: its Envoy configuration, its layout, its merged rules, or the policies that select it."""
+    compiled = _compile(path, ref)
+    if compiled is None:
+        return FOUND
+    key = find_dataplane(compiled.resources.resources, mesh, name)
+    typer.echo(_dump(_look(compiled, key, view), output))
+    return FINE
+
+
+@app.command()
+def policy(
+    name: Annotated[str, typer.Argument(help="The name of a policy; MeshTimeout/NAME where several types have it.")],
+    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
+    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the policy.")] = None,
+    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
+) -> int:
+    """Show which proxies a policy selects."""
+    from compiler.inspecting.chosen import list_policies, show_policy
+
+    compiled = _compile(path, ref)
+    if compiled is None:
+        return FOUND
+    known = (key for one in _meshes(compiled) for key in list_policies(compiled.memo, one))
+    key = _find(known, name, mesh, "policy")
+    typer.echo(_dump(show_policy(compiled.memo, key, compiled.resources.sources), output))
+    return FINE
+
+
+@app.command()
+def service(
+    name: Annotated[str, typer.Argument(help="The name of a service; MeshService/NAME where several types have it.")],
+    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
+    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the service.")] = None,
+    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
+) -> int:
+    """Show by which names and address a service is called, and which proxies are behind it."""
+    from compiler.inspecting.chosen import list_services, show_service
+
+    compiled = _compile(path, ref)
+    if compiled is None:
+        return FOUND
+    known = (key for one in _meshes(compiled) for key in list_services(compiled.memo, one))
+    key = _find(known, name, mesh, "service")
+    typer.echo(_dump(show_service(compiled.memo, key, compiled.resources.sources), output))
+    return FINE
+
+
+@app.command()
+def ratelimits(
+    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
+    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a file for each domain into this folder.")] = None,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.YAML,
+) -> int:
+    """Show what services of rate limits count by: their configuration, made of all MeshGlobalRateLimits."""
+    from compiler.cli.writing import warn_of_rate_limits, write_rate_limits
+    from compiler.snapshot.rate_limits import collect_rate_limits
+
+    compiled = _compile(path, ref)
+    if compiled is None or compiled.generation is None:
+        return FOUND
+    limits = collect_rate_limits(compiled.generation.snapshots.values())
+    warn_of_rate_limits(limits)
+    if out is not None:
+        write_rate_limits(limits, out)
+    else:
+        typer.echo(_dump(list(limits.domains.values()), output))
+    return FINE
+
+
+def _compile(path: Path, ref: str | None) -> "Compiled | None":
+    """None where there are errors, which were printed."""
     from compiler.cli.findings import show
     from compiler.cli.output import Output
     from compiler.cli.sources import open_tree, require_mesh
     from compiler.pipeline import Compiler
 
     tree = open_tree(path, ref)
-    compiler = Compiler()
-    compiled = compiler.compile(tree.value)
+    compiled = Compiler().compile(tree.value)
     if tree.failed or compiled.value.generation is None:
         show((*tree.diagnostics, *compiled.diagnostics), compiled.value.resources.counts, tree.value, Output.TEXT)
-        return FOUND
+        return None
     require_mesh(path, compiled.value.resources.counts)
-    typer.echo(_dump(_look(compiler, compiled.value, _find(compiler, compiled.value, mesh, name), view), output))
-    return FINE
+    return compiled.value
 
 
-def _find(compiler: "Compiler", compiled: "Compiled", mesh: str, name: str) -> "ResourceKey":
-    from compiler.inspection import find_proxy
-    from compiler.mesh.graph import is_proxy
+def _meshes(compiled: "Compiled") -> list[str]:
+    return sorted(key.name for key in compiled.resources.resources if key.type == "Mesh")
+
+
+def _find(known: "Iterable[ResourceKey]", name: str, mesh: str | None, what: str) -> "ResourceKey":
+    """By name, or by type and name; raises Stop where there is none, or several."""
     from compiler.resources.suggest import did_you_mean
 
-    key = find_proxy(compiler.memo, mesh, name)
-    if key is None:
-        known = [one.name for one, resource in compiled.resources.resources.items() if is_proxy(resource)]
-        guess = did_you_mean(name, known)
-        raise Stop(f"mesh {mesh!r} has no dataplane {name!r}" + (f"; {guess}" if guess else ""), FOUND)
-    return key
+    keys = [key for key in known if mesh in (None, key.mesh)]
+    found = [key for key in keys if name in (key.name, f"{key.type}/{key.name}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{one.type}/{one.name} in mesh {one.mesh}" for one in sorted(found))
+        raise Stop(f"{name!r} is more than one {what}: {several}; name its type, or use --mesh", FOUND)
+    guess = did_you_mean(name, [key.name for key in keys])
+    where = f"mesh {mesh!r}" if mesh is not None else "the repository"
+    raise Stop(f"{where} has no {what} {name!r}" + (f"; {guess}" if guess else ""), FOUND)
 
 
-def _look(compiler: "Compiler", compiled: "Compiled", key: "ResourceKey", view: View) -> Any:
-    from compiler.inspection import show_config, show_policies, show_rules
+def _look(compiled: "Compiled", key: "ResourceKey", view: View) -> Any:
+    from compiler.inspecting.layout import show_layout
+    from compiler.inspecting.proxies import show_config, show_policies
+    from compiler.inspecting.rules import show_rules
     from compiler.snapshot.take import SNAPSHOT
 
-    sources = compiled.resources.sources
+    memo, sources = compiled.memo, compiled.resources.sources
     match view:
+        case View.LAYOUT:
+            return show_layout(memo, key)
         case View.RULES:
-            return show_rules(compiler.memo, key, sources)
+            return show_rules(memo, key, sources)
         case View.POLICIES:
-            return show_policies(compiler.memo, key, sources)
+            return show_policies(memo, key, sources)
         case View.CONFIG:
-            return show_config(compiler.memo.ask(SNAPSHOT, key).snapshot)
+            return show_config(memo.ask(SNAPSHOT, key).snapshot)
 
 
 def _dump(value: Any, form: Form) -> str:

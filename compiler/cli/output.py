@@ -4,8 +4,9 @@ from enum import StrEnum
 
 
 class Output(StrEnum):
-    """`github` are workflow commands, which GitHub shows at the line of a pull request."""
+    """`github` are workflow commands, shown at the line of a pull request; `sarif` is for code scanning."""
 
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
+    SARIF = "sarif"

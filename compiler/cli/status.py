@@ -1,24 +1,31 @@
 """`meshwright status`: what the running reconciler serves, to whom, and what it refused."""
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 
 from compiler.cli.exits import UNREACHABLE, USAGE, Stop
-from compiler.cli.output import Output
 
 _PATIENCE: Final = 5.0
 """Seconds for a reconciler to answer."""
+_DOING: Final = {"start": "starts", "fetch": "fetches", "read": "reads", "compile": "compiles", "publish": "publishes"}
+"""What the compiling process is at; where it is idle the candidate says what it waits for."""
+
+
+class Form(StrEnum):
+    TEXT = "text"
+    JSON = "json"
 
 
 def status(
     http: Annotated[str, typer.Option(help="Address of the reconciler's HTTP server.")] = "127.0.0.1:5681",
-    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
 ) -> None:
     """Show what is served, what the last commit came to, and what each proxy accepted."""
-    found = _fetch(f"http://{http}/status")
-    if output is Output.JSON:
+    found = _fetch(f"http://{http.removeprefix('http://').rstrip('/')}/status")
+    if output is Form.JSON:
         typer.echo(json.dumps(found, indent=2))
         return
     for line in _lines(found):
@@ -28,7 +35,7 @@ def status(
 def _fetch(url: str) -> dict[str, Any]:
     """Raises `Stop` for an address that is none, where nothing answers, and where something else does."""
     from http.client import HTTPException, InvalidURL
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     try:
@@ -36,6 +43,8 @@ def _fetch(url: str) -> dict[str, Any]:
             found = json.load(answer)
     except InvalidURL as error:
         raise Stop(f"{url}: {error}; --http takes HOST:PORT, such as 127.0.0.1:5681", USAGE) from error
+    except HTTPError as error:
+        raise Stop(f"{url}: what answers there is no reconciler", UNREACHABLE) from error
     except URLError as error:
         raise Stop(f"nothing answers at {url}: {error.reason}", UNREACHABLE) from error
     except (OSError, HTTPException) as error:
@@ -49,12 +58,22 @@ def _fetch(url: str) -> dict[str, Any]:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     serving, candidate = found.get("serving") or {}, found.get("candidate") or {}
-    lines = [f"serving    {serving.get('digest') or 'nothing yet'}  commit {serving.get('commit') or '-'}"]
+    lines = [f"serving    {serving['digest']}  commit {serving.get('commit') or '-'}" if serving else _waiting(found)]
     if candidate:
         lines.append(f"candidate  {candidate.get('state')}  commit {candidate.get('commit')}")
         lines += [f"           {candidate['reason']}"] if candidate.get("reason") else []
         lines += [f"           {_place(one)}: {one['message']}" for one in candidate.get("diagnostics") or ()]
     return lines + [line for proxy in found.get("proxies") or () for line in _proxy(proxy)]
+
+
+def _waiting(found: dict[str, Any]) -> str:
+    """Nothing is served yet: how far the process that compiles is, or what keeps it from starting."""
+    worker, troubles = found.get("worker") or {}, found.get("troubles") or ()
+    if not worker.get("running"):
+        return f"serving    nothing yet: {'; '.join(troubles) or 'the compiler starts'}"
+    commit = f" commit {worker['commit'][:10]}" if worker.get("commit") else ""
+    doing = _DOING.get(worker.get("phase") or "")
+    return "serving    nothing yet" + (f": the compiler {doing}{commit}" if doing else "")
 
 
 def _place(finding: dict[str, Any]) -> str:

@@ -2,16 +2,40 @@
 
 from pathlib import Path
 
+import typer
+
 from compiler.cli.exits import Stop
-from compiler.snapshot.digest import Folder, GenerationTree
+from compiler.migration.writing import write_yaml
+from compiler.snapshot.digest import Folder, GenerationTree, escape_name
+from compiler.snapshot.rate_limits import RateLimits, collect_rate_limits
 from compiler.snapshot.snapshot import Generation
+
+_UNFINISHED = ".unfinished"
+"""Where snapshots stand until all are written: whoever looks for `meshes` finds them whole or not at all."""
 
 
 def write_generation(generation: Generation, out: Path) -> None:
     """`out` must be new or empty, so that nothing of an older compile stays behind in it."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Stop(f"{out}: is not an empty directory; choose another one, or empty it first")
-    _write(GenerationTree.build(generation.snapshots.values()).meshes, out / "meshes")
+    _write(GenerationTree.build(generation.snapshots.values()).meshes, out / _UNFINISHED)
+    limits = collect_rate_limits(generation.snapshots.values())
+    warn_of_rate_limits(limits)
+    write_rate_limits(limits, out / "ratelimits")
+    (out / _UNFINISHED).rename(out / "meshes")
+
+
+def warn_of_rate_limits(limits: RateLimits) -> None:
+    """What proxies of one service do not agree upon."""
+    for conflict in limits.conflicts:
+        typer.echo(f"warning: {conflict}", err=True)
+
+
+def write_rate_limits(limits: RateLimits, folder: Path) -> None:
+    """A file for each domain, as the service of rate limits reads them; no folder where there are none."""
+    for domain, described in limits.domains.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{escape_name(domain)}.yaml").write_text(write_yaml(described), encoding="utf-8")
 
 
 def _write(folder: Folder, path: Path) -> None:

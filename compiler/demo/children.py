@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from compiler.dataplane.run import die_with_parent
+from compiler.dataplane.children import die_with_parent
 from compiler.demo.failure import DemoFailed, Interrupted
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

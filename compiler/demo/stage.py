@@ -20,7 +20,7 @@ from compiler.demo.reconciler import Reconciler
 from compiler.demo.remote import BRANCH, Remote
 from compiler.demo.shop import Address, Workload
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
 """Seconds for a process to start, on a slow and busy machine."""
 _MESHWRIGHT: Final = (sys.executable, "-c", "from compiler.cli.main import main; main()")
 
