@@ -1,54 +1,39 @@
 """A minimal correct delta-ADS client: holds what it is sent, subscribes to what that names, and ACKs everything."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
+from benchmarks.links import Name, find_links
 from compiler.envoy.resources import ResourceType
-from compiler.snapshot.references import references_of
+from compiler.xds.framing import frame_string
 
 CDS: Final = ResourceType.CLUSTER.type_url
 LDS: Final = ResourceType.LISTENER.type_url
+SDS: Final = ResourceType.SECRET.type_url
 NAMED: Final = tuple(
     kind.type_url for kind in (ResourceType.ENDPOINT, ResourceType.ROUTE, ResourceType.EXTENSION, ResourceType.SECRET)
 )
 """Types that are asked for by name."""
-_KINDS: Final = {kind.type_url: kind for kind in ResourceType}
-_MESSAGES: Final[Mapping[str, type[Any]]] = {
-    ResourceType.CLUSTER.type_url: Cluster,
-    ResourceType.LISTENER.type_url: Listener,
-    ResourceType.ENDPOINT.type_url: ClusterLoadAssignment,
-    ResourceType.ROUTE.type_url: RouteConfiguration,
-    ResourceType.EXTENSION.type_url: TypedExtensionConfig,
-}
-
-Name = tuple[str, str]
-"""A type URL and a resource's name."""
+_ACK_TYPE: Final = DeltaDiscoveryRequest.TYPE_URL_FIELD_NUMBER
+_ACK_NONCE: Final = DeltaDiscoveryRequest.RESPONSE_NONCE_FIELD_NUMBER
 
 
 @dataclass(slots=True)
 class Names:
-    """What resources name, by type, name and version: read once however many proxies hold the same one."""
+    """What clusters and listeners name, by type, name and version: read once however many proxies hold the same one."""
 
     known: dict[tuple[str, str, str], frozenset[Name]] = field(default_factory=dict)
 
-    def of(self, type_url: str, name: str, version: str, body: bytes) -> frozenset[Name]:
-        """Nothing for a secret."""
-        if type_url not in _MESSAGES:
-            return frozenset()
-        key = type_url, name, version
-        if key not in self.known:
-            found = references_of(_KINDS[type_url], _MESSAGES[type_url].FromString(body))
-            self.known[key] = frozenset((one.type.type_url, one.name) for one in found if one.type.type_url in NAMED)
-        return self.known[key]
+    def of(self, type_url: str, resource: Any) -> frozenset[Name]:
+        key = type_url, resource.name, resource.version
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = find_links(type_url, resource.resource.value)
+        return found
 
 
 @dataclass(slots=True)
@@ -58,6 +43,8 @@ class Proxy:
     node: str
     names: Names
     versions: dict[Name, str] = field(default_factory=dict)
+    heard: str = ""
+    """The type of the last response."""
     _links: dict[Name, frozenset[Name]] = field(default_factory=dict)
     _wanted: Counter[Name] = field(default_factory=Counter)
     _asked: set[Name] = field(default_factory=set)
@@ -87,15 +74,17 @@ class Proxy:
     def take(self, message: bytes) -> list[bytes]:
         """The ACK of a response, then what it leads to."""
         response = DeltaDiscoveryResponse.FromString(message)
+        self.heard = type_url = response.type_url
         for resource in response.resources:
-            name = response.type_url, resource.name
+            name = type_url, resource.name
             self.versions[name] = resource.version
-            self._link(name, self.names.of(*name, resource.version, resource.resource.value))
+            if type_url in (CDS, LDS):
+                self._link(name, self.names.of(type_url, resource))
         for removed in response.removed_resources:
-            self.versions.pop((response.type_url, removed), None)
-            self._link((response.type_url, removed), frozenset())
-        ack = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
-        requests = [ack.SerializeToString(), *self._subscribe()]
+            self.versions.pop((type_url, removed), None)
+            self._link((type_url, removed), frozenset())
+        ack = frame_string(_ACK_TYPE, type_url) + frame_string(_ACK_NONCE, response.nonce)
+        requests = [ack, *self._subscribe()]
         if LDS not in self._opened:
             requests.append(self._open(LDS))
         return requests

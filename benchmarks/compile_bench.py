@@ -133,7 +133,7 @@ def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -
             yield _measure_validate(bench)
         for name in operations:
             if name in EDITS:
-                yield _measure_edit(bench, EDITS[name], effort)
+                yield _measure_edit(bench, EDITS[name], effort.of(name))
     finally:
         gc.unfreeze()
         gc.enable()

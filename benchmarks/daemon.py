@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,20 @@ class Daemon:
             found: Mapping[str, Any] = json.load(answer)
             return found
 
+    def count_refusals(self) -> int:
+        """NACKs since the start, of all proxies and types."""
+        return self._count("meshwright_xds_nacks_total")
+
+    def count_pushes(self) -> int:
+        """Responses since the start but for secrets: of ten thousand certificates one is due every few seconds."""
+        return self._count("meshwright_xds_pushes_total", without='type="Secret"')
+
+    def _count(self, metric: str, without: str | None = None) -> int:
+        with urlopen(f"http://{self.http}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        counted = (line for line in lines if line.startswith(metric) and (without is None or without not in line))
+        return round(sum(float(line.rpartition(" ")[2]) for line in counted))
+
     def wait_for(
         self,
         condition: Callable[[Mapping[str, Any]], bool],
@@ -72,20 +87,21 @@ class Daemon:
 
     def cpu(self) -> Mapping[str, float]:
         """Seconds so far, by process."""
-        return {name: _cpu(process) for name, process in self._family().items()}
+        return {name: sum(map(_cpu, processes)) for name, processes in self._family().items()}
 
     def rss(self) -> Mapping[str, int]:
         """Bytes now, by process."""
-        return {name: process.memory_info().rss for name, process in self._family().items()}
+        return {name: processes[0].memory_info().rss for name, processes in self._family().items()}
 
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(20)
 
-    def _family(self) -> Mapping[str, psutil.Process]:
-        """The supervisor, and its children by the module that they run."""
+    def _family(self) -> Mapping[str, Sequence[psutil.Process]]:
+        """The supervisor, and its children by the module that they run, each with what it has forked."""
         own = psutil.Process(self.process.pid)
-        return {"supervisor": own, **{_role(child): child for child in own.children(recursive=True)}}
+        children = {_role(child): (child, *child.children(recursive=True)) for child in own.children()}
+        return {"supervisor": (own,), **children}
 
 
 def _role(process: psutil.Process) -> str:
@@ -94,8 +110,12 @@ def _role(process: psutil.Process) -> str:
 
 
 def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    """With that of its children that have ended, but for the supervisor's: they were told while they lived."""
+    with suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        ended = times.children_user + times.children_system if process.ppid() != os.getpid() else 0.0
+        return float(times.user + times.system + ended)
+    return 0.0
 
 
 def _start_driver() -> subprocess.Popen[str]:

@@ -1,6 +1,6 @@
 """The YAML of a workload, one function for each kind of file; edits write the same files with other values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from textwrap import dedent, indent
 from typing import Final
 
@@ -13,8 +13,12 @@ NOBODY: Final = "spiffe://default/nobody"
 
 
 def write_mesh(fleet: Fleet) -> str:
-    """Trimming comes from the permissions, where the shape asks for it and not everyone may call everyone."""
+    """Trimming comes from the permissions, where the shape asks for it and not everyone may call everyone.
+
+    A list of services is for those of 2.x, which stand in the place of MeshServices.
+    """
     automatic = fleet.shape.trimming == "automatic" and fleet.shape.graph != "full"
+    mode = "Disabled" if fleet.shape.trimming == "services" else "Exclusive"
     return dedent(f"""\
         type: Mesh
         name: {MESH}
@@ -24,7 +28,7 @@ def write_mesh(fleet: Fleet) -> str:
           - name: builtin
             type: builtin
         meshServices:
-          mode: Exclusive
+          mode: {mode}
         routing:
           localityAwareLoadBalancing: true
           autoReachable: {str(automatic).lower()}
@@ -145,6 +149,50 @@ def write_route(service: Service, target: Service, canary: Service) -> str:
     return _policy("MeshHTTPRoute", f"{service.name}-to", to, _app(service))
 
 
+def write_rate_limit(service: Service, requests: int = 1000) -> str:
+    """For the requests or connections that a service takes."""
+    kind, rate = ("tcp", "connectionRate") if service.protocol == "tcp" else ("http", "requestRate")
+    rules = f"rules:\n- default: {{local: {{{kind}: {{{rate}: {{num: {requests}, interval: 1s}}}}}}}}\n"
+    return _policy("MeshRateLimit", service.name, rules, _app(service))
+
+
+def write_fault(service: Service) -> str:
+    """For a thousandth of the requests that a service takes."""
+    rules = 'rules:\n- default: {http: [{delay: {value: 50ms, percentage: "0.1"}}]}\n'
+    return _policy("MeshFaultInjection", service.name, rules, _app(service))
+
+
+def write_health_check(service: Service) -> str:
+    """By everyone who calls the service; slow, for a mesh of a thousand callers."""
+    check = {"tcp": "tcp: {}", "grpc": "grpc: {}"}.get(service.protocol, "http: {path: /ready}")
+    return _policy("MeshHealthCheck", service.name, _to(_named(service), f"interval: 1m\n{check}\n"))
+
+
+def write_load_balancing(service: Service) -> str:
+    """For everyone who calls the service: by requests, and in their own zone first."""
+    return _policy(
+        "MeshLoadBalancingStrategy", service.name, _to(_named(service), "loadBalancer: {type: LeastRequest}\n")
+    )
+
+
+def write_proxy_patch(service: Service) -> str:
+    """Of every cluster that its proxies call."""
+    patch = "{op: add, path: /perConnectionBufferLimitBytes, value: 65536}"
+    block = f"cluster: {{operation: Patch, match: {{origin: outbound}}, jsonPatches: [{patch}]}}"
+    spec = f"default:\n  appendModifications:\n  - {block}\n"
+    return _policy("MeshProxyPatch", service.name, spec, _app(service))
+
+
+OTHERS: Final[Mapping[str, Callable[[Service], str]]] = {
+    "rate-limit": write_rate_limit,
+    "fault": write_fault,
+    "health-check": write_health_check,
+    "load-balancing": write_load_balancing,
+    "proxy-patch": write_proxy_patch,
+}
+"""Writers of the policies that few services have, by file name."""
+
+
 def _policy(kind: str, name: str, spec: str, target: str = "Mesh") -> str:
     head = f"type: {kind}\nmesh: {MESH}\nname: {name}\nspec:\n"
     return f"{head}  targetRef: {{kind: {target}}}\n{indent(dedent(spec), '  ')}"
@@ -159,13 +207,17 @@ def _networking(service: Service, trimming: Trimming) -> str:
     inbounds = f"  - {{name: main, port: 8080, protocol: {service.protocol}}}\n"
     if service.two_ports:
         inbounds += "  - {name: admin, port: 9000, protocol: http}\n"
-    listed = _reachable(service) if trimming == "listed" else ""
+    listed = _reachable(service, trimming)
     redirection = f"  transparentProxying: {{redirectPortInbound: 15006, redirectPortOutbound: 15001{listed}}}\n"
     return f"networking:\n  inbound:\n{inbounds}{redirection}"
 
 
-def _reachable(service: Service) -> str:
+def _reachable(service: Service, trimming: Trimming) -> str:
     """Exactly what the graph lets it call."""
+    if trimming == "services":
+        return f", reachableServices: [{', '.join(map(name_service, service.calls))}]"
+    if trimming != "listed":
+        return ""
     refs = ", ".join(f"{{kind: MeshService, name: {name_service(target)}}}" for target in service.calls)
     return f", reachableBackends: {{refs: [{refs}]}}"
 

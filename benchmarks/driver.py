@@ -6,16 +6,12 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-import grpc
+from benchmarks.client import SDS, Names, Proxy
+from benchmarks.wire import Wire
 
-from benchmarks.client import Names, Proxy
-
-_METHOD: Final = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-_OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 * 1024 * 1024))
 _AT_ONCE: Final = 100
 """Streams that are being opened at a time."""
 _BREATH: Final = 0.5
@@ -24,9 +20,13 @@ _BREATH: Final = 0.5
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since it was reset; times are seconds since 1970, 0 where nothing happened."""
+    """What happened since it was reset; times are seconds since 1970, 0 where nothing happened.
+
+    `changes` are pushes but for secrets: of ten thousand certificates one is due every few seconds.
+    """
 
     pushes: int = 0
+    changes: int = 0
     bytes: int = 0
     touched: int = 0
     first_push: float = 0.0
@@ -83,21 +83,21 @@ class Driver:
 
     async def _ask_and_be_silent(self, node: str, asked: asyncio.Semaphore) -> None:
         """Again whenever the server has lost patience."""
-        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
-            while True:
-                call = channel.stream_stream(_METHOD)()
-                with suppress(grpc.aio.AioRpcError):
-                    for request in Proxy(node, self._names).open_all():
-                        await call.write(request)
-                    asked.release()
-                    await call.code()
-                await asyncio.sleep(_BREATH)
+        while True:
+            wire = await self._open(lambda _: None, reads=False)
+            try:
+                wire.send(Proxy(node, self._names).open_all())
+                asked.release()
+                await wire.lost.wait()
+            finally:
+                wire.close()
+            await asyncio.sleep(_BREATH)
 
     async def settle(self, quiet: float, patience: float) -> Mapping[str, Any]:
-        """Until something was pushed and then nothing for as long as `quiet`."""
+        """Until something was changed and then nothing pushed for as long as `quiet`."""
         deadline = time.time() + patience
         while (now := time.time()) < deadline:
-            if self.tally.pushes and now > self.tally.last_ack + quiet:
+            if self.tally.changes and now > self.tally.last_ack + quiet:
                 break
             await asyncio.sleep(quiet / 4)  # the end of a silence is no event
         return self.read()
@@ -112,29 +112,30 @@ class Driver:
         return asdict(self.tally)
 
     async def _stream(self, proxy: Proxy, gate: asyncio.Semaphore) -> None:
-        """A channel of its own is a connection of its own."""
-        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
-            try:
-                await self._converse(proxy, channel, gate)
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                self.tally.lost += 1
-
-    async def _converse(self, proxy: Proxy, channel: Any, gate: asyncio.Semaphore) -> None:
-        """An opened stream that says nothing would be cut off, so it is not opened before its turn."""
+        """On a connection of its own. One that says nothing would be cut off, so it is not opened before its turn."""
         async with gate:
-            call = channel.stream_stream(_METHOD)()
-            for request in proxy.open():
-                await call.write(request)
+            wire = await self._open(lambda message: self._take(proxy, wire, message))
+            wire.send(proxy.open())
             self._note_settled(proxy)
-            message = None if proxy.is_settled else await call.read()
-        message = message or await call.read()
-        while message is not grpc.aio.EOF:
-            self._note_push(proxy, len(message))
-            for request in proxy.take(message):
-                await call.write(request)
-            self._note_ack(proxy)
-            message = await call.read()
-        self.tally.lost += 1
+            if not proxy.is_settled:
+                await wire.heard.wait()
+        try:
+            await wire.lost.wait()
+            self.tally.lost += 1
+        finally:
+            wire.close()
+
+    async def _open(self, take: Callable[[bytes], None], *, reads: bool = True) -> Wire:
+        host, _, port = self.address.rpartition(":")
+        loop = asyncio.get_running_loop()
+        _, wire = await loop.create_connection(lambda: Wire(self.address, take, reads=reads), host, int(port))
+        return wire
+
+    def _take(self, proxy: Proxy, wire: Wire, message: bytes) -> None:
+        self._note_push(proxy, len(message))
+        wire.send(proxy.take(message))
+        self.tally.changes += proxy.heard != SDS
+        self._note_ack(proxy)
 
     def _note_push(self, proxy: Proxy, length: int) -> None:
         self.tally.pushes += 1

@@ -28,9 +28,29 @@ class Replica:
     zone: str
 
 
+OTHERS: Final = {
+    "rate-limit": 0.2,
+    "fault": 0.1,
+    "health-check": 0.1,
+    "load-balancing": 0.08,
+    "proxy-patch": 0.02,
+}
+"""How many of a service there are on average."""
+_EVEN_OTHERS: Final = {
+    "rate-limit": {0, 5},
+    "fault": {3},
+    "health-check": {7},
+    "load-balancing": {9},
+    "proxy-patch": set[int](),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`calls` and `callers` are indexes; the flags say which policies it has, if it calls what they are about."""
+    """`calls` and `callers` are indexes; the flags say which policies it has, if it calls what they are about.
+
+    `others` are the names in `OTHERS` of policies that few services have.
+    """
 
     index: int
     name: str
@@ -44,6 +64,7 @@ class Service:
     outbound_timeout: bool
     route: bool
     retry: bool
+    others: frozenset[str] = frozenset()
 
     @property
     def folder(self) -> str:
@@ -101,7 +122,13 @@ def draw_fleet(shape: Shape) -> Fleet:
         _draw_service(index, calls, callers, _place(starts[index], counts[index]), random)
         for index in range(shape.services)
     ]
+    others = Random(f"{shape.seed}/others")
+    drawn = [replace(service, others=_draw_others(others)) for service in drawn]
     return Fleet(shape, tuple(map(_repeat_pattern, drawn) if shape.even else drawn))
+
+
+def _draw_others(random: Random) -> frozenset[str]:
+    return frozenset(name for name, share in OTHERS.items() if random.random() < share)
 
 
 def name_service(index: int) -> str:
@@ -172,4 +199,5 @@ def _repeat_pattern(service: Service) -> Service:
         outbound_timeout=place in {2, 9},
         route=place in {0, 1, 4, 6, 7, 8},
         retry=place in {2, 5, 8},
+        others=frozenset(name for name, places in _EVEN_OTHERS.items() if place in places),
     )

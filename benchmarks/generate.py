@@ -72,6 +72,8 @@ def _service_files(fleet: Fleet, service: Service) -> Iterator[tuple[str, str]]:
     yield "permission", documents.write_permission(fleet, service)
     if service.retry:
         yield "retry", documents.write_retry(service)
+    for name in sorted(service.others):
+        yield name, documents.OTHERS[name](service)
     if service.inbound_timeout:
         yield "timeout", documents.write_inbound_timeout(service)
     yield from _outbound_files(fleet, service)

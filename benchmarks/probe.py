@@ -27,7 +27,8 @@ from compiler.dataplane.bootstrap import (
     UnixSocket,
     bootstrap_json,
 )
-from compiler.dataplane.run import RunOptions, die_with_parent, envoy_command, find_envoy
+from compiler.dataplane.children import die_with_parent
+from compiler.dataplane.run import RunOptions, envoy_command, find_envoy
 from compiler.demo.applications import HttpApplication
 from compiler.demo.shop import Address
 from compiler.demo.traffic import Answer, Caller

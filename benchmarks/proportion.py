@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-PROPORTIONATE: Final = ("E1", "E3")
+PROPORTIONATE: Final = ("E1", "E3", "E5")
 """The edits that concern one service, whatever the mesh holds beside it."""
 
 _BUILDING: Final = (

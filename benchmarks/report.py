@@ -29,7 +29,8 @@ _CPU: Final = Path("/proc/cpuinfo")
 class Result:
     """What was measured of one shape, and the state of the machine around it.
 
-    `calibration` is the mean of one before and one after; `load` the load averages of the last minute then.
+    `calibration` is the mean of one before and one after; `load` the load averages of the last minute then; `broken`
+    why not all was measured, where that is so.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Result:
     measurements: tuple[Measurement, ...]
     calibration: Calibration
     load: tuple[float, float]
+    broken: str = ""
 
     def quotient(self, one: Measurement) -> float:
         """The CPU of a try in kernels: wall time says more of who else is at work than of us.
@@ -94,7 +96,7 @@ def print_table(result: Result, console: Console) -> None:
     )
     table = Table(title=title, title_justify="left")
     table.add_column("operation")
-    for heading in ("tries", "p50 ms", "p99 ms", "cpu ms", "quotient", "peak MB"):
+    for heading in ("tries", "least ms", "p50 ms", "p99 ms", "cpu ms", "quotient", "peak MB"):
         table.add_column(heading, justify="right")
     table.add_column("goals")
     table.add_column("phases ms; counters; notes")
@@ -167,6 +169,7 @@ def list_versions() -> Mapping[str, str]:
 def _figures(one: Measurement, quotient: float) -> Sequence[str]:
     return (
         str(len(one.seconds)),
+        f"{min(one.seconds) * 1e3:.1f}",
         f"{one.p50 * 1e3:.1f}",
         f"{one.p99 * 1e3:.1f}",
         f"{one.cpu * 1e3:.1f}",

@@ -6,7 +6,7 @@ daemon's `/status`), t6 the first answer under the new rule on a kept-alive conn
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +18,10 @@ from benchmarks.fleet import Fleet
 from benchmarks.generate import make_repository
 from benchmarks.measure import Measurement
 from benchmarks.repository import Moved, WorkloadRepository
-from benchmarks.stage import PATIENCE, Spent, Stage, converged, serves
+from benchmarks.stage import LOG, PATIENCE, Spent, Stage, converged, serves
 from benchmarks.storms import measure_connect, measure_idle, measure_restarts, measure_silent
 from benchmarks.tiers import Shape
+from benchmarks.witnesses import report_refusals, witnessing
 
 POINTS: Final = ("detected", "compiled", "durable", "first_push", "last_ack")
 _SAMPLE: Final = 100
@@ -31,27 +32,28 @@ _QUIET: Final = 0.1
 """Seconds without a push after which the status page is asked for: asking earlier would disturb."""
 _VERDICT: Final = 0.5
 """The same for a commit that pushes nothing."""
-_LOOK: Final = 0.01
 _STORM_COMMITS: Final = 100
 _STORM_SECONDS: Final = 10.0
-_PROBED: Final = ("S", "M")
-"""The tiers whose simulated proxies leave room for two real ones."""
 _FEWEST_FLIPS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """Seconds from the moved branch to each clock point, what the driver counted, the CPU of each process."""
+    """Seconds from the moved branch to each clock point, what the driver counted, the CPU of each process.
+
+    `digest` is of what was served at the end.
+    """
 
     points: Mapping[str, float]
     tally: Mapping[str, Any]
     cpu: Mapping[str, float]
+    digest: str = ""
 
 
 def run(folder: Path, shape: Shape, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
-    """Start and connect first; the storms and the idle minute only where edits are measured in full."""
+    """Start and connect first; the storms and the idle minute only where they are asked for."""
     fleet = make_repository(folder / "mesh.git", shape)
-    with (folder / "daemon.log").open("wb") as log:
+    with (folder / LOG).open("wb") as log:
         begun = time.perf_counter()
         daemon = Daemon.start(folder, folder / "mesh.git", log)
         proxies = Proxies()
@@ -74,12 +76,21 @@ def _choose_nodes(fleet: Fleet) -> Sequence[str]:
 
 
 def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
-    tier = stage.fleet.shape.tier.name
-    yield measure_connect(stage, "C1", "connect storm")
+    """Nobody is connected any more when the daemon is started again."""
+    with witnessing(stage):
+        yield measure_connect(stage, "C1", "connect storm")
+        yield from _measure_connected(stage, operations, effort)
+        yield report_refusals(stage)
+    if "restart" in operations:
+        yield from measure_restarts(stage)
+
+
+def _measure_connected(stage: Stage, operations: Sequence[str], effort: Effort) -> Iterator[Measurement]:
     for name in operations:
         if name in EDITS:
-            one = _measure_edit(stage, EDITS[name], effort)
-            yield from _add_effect(stage, one, effort) if name == "E1" and tier in _PROBED else (one,)
+            yield _measure_edit(stage, EDITS[name], effort.of(name))
+        if name == "E1" and not stage.fleet.shape.even:
+            yield from _measure_effect(stage, effort)
     if "E9" in operations:
         yield _measure_burst(stage)
     if "C2" in operations:
@@ -89,8 +100,6 @@ def _measure_all(stage: Stage, operations: Sequence[str], effort: Effort) -> Ite
         yield measure_idle(stage)
     if "silent" in operations:
         yield measure_silent(stage)
-    if "restart" in operations:
-        yield from measure_restarts(stage)
 
 
 def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
@@ -103,6 +112,7 @@ def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
     count = len(tries)
     _undo(stage, edit, count + 1)
     counters = {name: sum(one.tally[name] for one in tries) / count for name in ("pushes", "touched", "bytes")}
+    counters["digests"] = len({one.digest for one in tries})
     counters |= {f"cpu ms {name}": sum(one.cpu[name] for one in tries) / count * 1e3 for name in tries[0].cpu}
     if counters["pushes"]:
         counters["server cpu us per push"] = counters["cpu ms server"] / counters["pushes"] * 1e3
@@ -118,48 +128,50 @@ def _try(stage: Stage, edit: Edit, step: int) -> Try:
 
     CPU is read before the status page is asked for, which costs the server something too.
     """
+    if not edit.publishes:
+        return _try_without_pushes(stage, edit, step)
     stage.proxies.ask("reset")
     before = stage.daemon.cpu()
     moved = commit_edit(stage.repository, edit, stage.fleet, step)
-    if not edit.valid:
-        stage.daemon.wait_for(_refused(moved.commit), PATIENCE, pause=_LOOK)
-        verdict = {"verdict": time.time() - moved.at}
-        return Try(verdict, stage.proxies.ask("read"), Spent(before, stage.daemon.cpu()).parts)
-    if edit.publishes:
-        stage.proxies.ask("settle", quiet=_QUIET, patience=PATIENCE)
-    else:
-        time.sleep(_VERDICT)
+    stage.proxies.ask("settle", quiet=_QUIET, patience=PATIENCE)
     spent = Spent(before, stage.daemon.cpu()).parts
-    status = stage.daemon.wait_for((converged if edit.publishes else serves)(moved.commit), PATIENCE)
-    points = _since(moved, status["serving"]["timings"], POINTS if edit.publishes else POINTS[:3])
-    return Try(points, stage.proxies.ask("read"), spent)
+    status = stage.daemon.wait_for(converged(moved.commit), PATIENCE)
+    points = _since(moved, status["serving"]["timings"])
+    return Try(points, stage.proxies.ask("read"), spent, status["serving"]["digest"])
 
 
-def _add_effect(stage: Stage, one: Measurement, effort: Effort) -> Iterator[Measurement]:
-    """The edit's measurement, then its effect on traffic, or a note on why that is missing."""
-    binary = probe.look_for_envoy()
-    if binary is None:
-        yield replace(one, notes=(*one.notes, "no Envoy found: effect on traffic left out"))
+def _try_without_pushes(stage: Stage, edit: Edit, step: int) -> Try:
+    """The same for what changes nothing and for what does not compile, with the server's own count of its pushes."""
+    stage.proxies.ask("reset")
+    before, said, pushes = stage.daemon.cpu(), (stage.folder / LOG).stat().st_size, stage.daemon.count_pushes()
+    moved = commit_edit(stage.repository, edit, stage.fleet, step)
+    if edit.valid:
+        time.sleep(_VERDICT)
+        points: Mapping[str, float] = {}
+    else:
+        points = {"verdict": stage.wait_for_verdict(moved.commit, said) - moved.at}
+    spent = Spent(before, stage.daemon.cpu()).parts
+    status = stage.daemon.wait_for((serves if edit.valid else _refused)(moved.commit), PATIENCE)
+    points = points or _since(moved, status["serving"]["timings"], POINTS[:3])
+    tally = {**stage.proxies.ask("read"), "pushes": stage.daemon.count_pushes() - pushes}
+    return Try(points, tally, spent, status["serving"]["digest"])
+
+
+def _measure_effect(stage: Stage, effort: Effort) -> Iterator[Measurement]:
+    """Nothing without an Envoy; the first two flips only warm up, and the last grants again."""
+    if stage.witnesses is None:
         return
-    yield one
-    yield _measure_effect(stage, binary, effort)
-
-
-def _measure_effect(stage: Stage, binary: Path, effort: Effort) -> Measurement:
-    """The probe is in the mesh only as long as this takes; the first two flips only warm up."""
-    with probe.serving() as ports:
-        stage.commit_and_wait(probe.write_probe(ports), "add the probe")
-        with probe.running_envoys(binary, stage.folder, stage.daemon.xds), probe.calling(ports) as line:
-            stage.daemon.wait_for(probe.holds_all, PATIENCE, query=probe.QUERY)
-            flips = _flip_repeatedly(stage, line, effort)
-        stage.commit_and_wait(probe.remove_probe(), "remove the probe")
+    with probe.calling(stage.witnesses) as line:
+        stage.daemon.wait_for(probe.holds_all, PATIENCE, query=probe.QUERY)
+        flips = _flip_repeatedly(stage, line, effort)
+        stage.commit_and_wait(probe.write_permission(granted=True), "grant the probe's permission")
     count = len(flips)
     phases = {f"to {name}": sum(one.points[name] for one in flips) / count for name in flips[0].points}
     counters = {f"cpu ms {name}": sum(one.cpu[name] for one in flips) / count * 1e3 for name in flips[0].cpu}
     counters["odd answers"] = line.odd
     cpu = sum(sum(one.cpu.values()) for one in flips) / count
     seconds = tuple(one.points["effect"] for one in flips)
-    return Measurement("E1 effect", "a permission, to traffic through two Envoys", seconds, cpu, phases, counters)
+    yield Measurement("E1 effect", "a permission, to traffic through two Envoys", seconds, cpu, phases, counters)
 
 
 def _flip_repeatedly(stage: Stage, line: probe.Line, effort: Effort) -> Sequence[Try]:

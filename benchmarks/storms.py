@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from benchmarks import probe
 from benchmarks.edits import EDITS, commit_edit, undo
 from benchmarks.measure import Measurement, percentile
 from benchmarks.stage import PATIENCE, Spent, Stage, all_current
 
 _IDLE_SECONDS: Final = 60.0
+_REST: Final = 20.0
 _SILENT: Final = 400
 _QUIET: Final = 0.3
 _TRIES: Final = 7
@@ -22,17 +21,16 @@ def measure_connect(stage: Stage, name: str, title: str, *, known: bool = False)
 
     Two real Envoys connect among the simulated proxies, each of which has a connection of its own.
     """
-    with _witnesses(stage) as refusals:
-        stage.proxies.ask("reset")
-        memory, before = stage.daemon.rss(), stage.daemon.cpu()
-        begun = time.perf_counter()
-        seconds = stage.proxies.connect(stage.daemon.xds, stage.nodes, PATIENCE)
-        if known:
-            stage.daemon.wait_for(all_current(len(stage.nodes)), PATIENCE)
-            seconds = time.perf_counter() - begun
-        spent, after = Spent(before, stage.daemon.cpu()), stage.daemon.rss()
-        tally, count = stage.proxies.ask("read"), len(stage.nodes)
-        stage.daemon.wait_for(all_current(count), PATIENCE)
+    stage.proxies.ask("reset")
+    memory, before = stage.daemon.rss(), stage.daemon.cpu()
+    begun = time.perf_counter()
+    seconds = stage.proxies.connect(stage.daemon.xds, stage.nodes, PATIENCE)
+    if known:
+        stage.daemon.wait_for(all_current(stage.everyone), PATIENCE)
+        seconds = time.perf_counter() - begun
+    spent, after = Spent(before, stage.daemon.cpu()), stage.daemon.rss()
+    tally, count = stage.proxies.ask("read"), len(stage.nodes)
+    stage.daemon.wait_for(all_current(stage.everyone), PATIENCE)
     server = spent.parts.get("server", 0.0)
     counters = {
         "proxies": count,
@@ -41,35 +39,15 @@ def measure_connect(stage: Stage, name: str, title: str, *, known: bool = False)
         "server cpu us per proxy": server / count * 1e6,
         "server rss per proxy": (after.get("server", 0) - memory.get("server", 0)) / count,
         "lost streams": tally["lost"],
-        **refusals,
     }
     if tally["pushes"]:
         counters["server cpu us per push"] = server / tally["pushes"] * 1e6
-    notes = () if refusals else ("no Envoy found: simulated proxies alone",)
-    return Measurement(name, title, (seconds,), spent.total, spent.parts, counters, sum(after.values()), notes)
-
-
-@contextmanager
-def _witnesses(stage: Stage) -> Iterator[dict[str, float]]:
-    """The probe's Envoys, started just before; what they refused is counted when the block ends."""
-    found: dict[str, float] = {}
-    binary = probe.look_for_envoy()
-    if binary is None:
-        yield found
-        return
-    with ExitStack() as stack:
-        ports = stack.enter_context(probe.serving())
-        stage.commit_and_wait(probe.write_probe(ports), "add the probe")
-        stack.enter_context(probe.running_envoys(binary, stage.folder, stage.daemon.xds))
-        yield found
-        status = stage.daemon.wait_for(probe.holds_all, PATIENCE, query=probe.QUERY)
-        found |= {"real Envoys": len(probe.NODES), "refusals by real Envoys": len(probe.list_refusals(status))}
-    stage.commit_and_wait(probe.remove_probe(), "remove the probe")
+    return Measurement(name, title, (seconds,), spent.total, spent.parts, counters, sum(after.values()))
 
 
 def measure_idle(stage: Stage) -> Measurement:
-    """A second first, for what the last operation left."""
-    time.sleep(1.0)
+    """Some time first: what the last operations left is tidied up when nothing else is to do; that is no idleness."""
+    time.sleep(_REST)
     before = stage.daemon.cpu()
     time.sleep(_IDLE_SECONDS)
     spent = Spent(before, stage.daemon.cpu())
@@ -124,6 +102,7 @@ def _restart(stage: Stage, name: str, title: str, *, lose_image: bool = False) -
     begun = time.perf_counter()
     stage.daemon = type(stage.daemon).start(stage.folder, stage.repository.path, stage.log)
     seconds = time.perf_counter() - begun
-    rss = stage.daemon.rss()
-    counters = {f"rss {process}": size for process, size in rss.items()}
-    return Measurement(name, title, (seconds,), sum(stage.daemon.cpu().values()), {}, counters, sum(rss.values()))
+    cpu, rss = stage.daemon.cpu(), stage.daemon.rss()
+    counters = {f"cpu ms {process}": spent * 1e3 for process, spent in cpu.items()}
+    counters |= {f"rss {process}": size for process, size in rss.items()}
+    return Measurement(name, title, (seconds,), sum(cpu.values()), {}, counters, sum(rss.values()))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Graph = Literal["zipf", "kong", "full"]
-Trimming = Literal["none", "listed", "automatic"]
+Trimming = Literal["none", "services", "listed", "automatic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Shape:
 
     `even` is for exponents, where tiers may differ in size alone: ten replicas and four callers for every service, and
     as many services as give the tier's proxies. `per_dataplane` writes a file for each proxy instead of one
-    DataplaneSet for each service. `trimming` is by the permissions, or by a list in each DataplaneSet, or not at all.
+    DataplaneSet for each service. `trimming` is by the permissions, or by a list in each DataplaneSet, of backends or
+    of the services of 2.x, or not at all.
     """
 
     tier: Tier

@@ -30,7 +30,8 @@ from compiler.snapshot.snapshot import Snapshot
 
 WAYS: Final[Mapping[Trimming, str]] = {
     "none": "none",
-    "listed": "reachable backends listed",
+    "services": "reachableServices listed, services by tag",
+    "listed": "reachableBackends listed",
     "automatic": "automatic, from the permissions",
 }
 HEADINGS: Final = (

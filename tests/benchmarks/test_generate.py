@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from benchmarks.fleet import Service, draw_fleet
+from benchmarks.fleet import OTHERS, Service, draw_fleet
 from benchmarks.generate import make_repository, write_files
 from benchmarks.repository import WorkloadRepository
 from benchmarks.tiers import TIERS, Shape
@@ -104,8 +104,10 @@ def test_nobody_calls_itself_and_callers_mirror_calls() -> None:
 
 def test_policies_are_as_many_as_the_specification_says() -> None:
     names = [path.rpartition("/")[2] for path in write_files(draw_fleet(Shape(TIERS["K"])))]
-    per_service = {name: names.count(f"{name}.yaml") / 1000 for name in ("permission", "retry", "route")}
-    assert per_service == pytest.approx({"permission": 1.0, "retry": 0.3, "route": 0.3}, abs=0.05)
+    wanted = {"permission": 1.0, "retry": 0.3, "route": 0.3, **OTHERS}
+    per_service = {name: names.count(f"{name}.yaml") / 1000 for name in wanted}
+    assert per_service == pytest.approx(wanted, abs=0.05)
+    assert 0 < per_service["proxy-patch"] < 0.04
     assert (names.count("timeout.yaml") + names.count("timeout-to.yaml")) / 1000 == pytest.approx(0.5, abs=0.05)
     assert sum(path.startswith("mesh/") for path in write_files(draw_fleet(SHAPES["zipf"]))) == 8 + 2
 
@@ -121,7 +123,7 @@ def test_in_even_workloads_only_the_size_differs() -> None:
 def test_in_even_workloads_the_edited_service_and_its_neighbours_are_alike(tier: str) -> None:
     def describe(services: Sequence[Service], index: int) -> tuple[object, ...]:
         one = services[index]
-        policies = (one.inbound_timeout, one.outbound_timeout, one.route, one.retry)
+        policies = (one.inbound_timeout, one.outbound_timeout, one.route, one.retry, sorted(one.others))
         return one.name, one.protocol, one.two_ports, *policies
 
     small, large = (draw_fleet(Shape(TIERS[name], even=True)) for name in ("S", tier))

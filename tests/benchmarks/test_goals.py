@@ -72,3 +72,14 @@ def test_every_goal_has_a_name_of_its_own_and_leads_beyond_what_must_be() -> Non
     for bound in (bound for goal in GOALS for bound in goal.bounds.values()):
         assert bound.must is None or bound.lead is None or bound.judge(bound.lead) == "lead"
         assert bound.must is None or bound.judge(bound.must) in {"lead", "must"}
+
+
+def test_a_digest_that_comes_again_and_refusals_are_goals_of_the_daemon() -> None:
+    def verdicts(operation: str, **counters: float) -> list[str | None]:
+        judged = judge("serve", "L", measured(operation, **counters))
+        return [one.verdict for one in judged if "digests" in one.goal.metric or "refusals" in one.goal.metric]
+
+    assert verdicts("E7", digests=1) == verdicts("E8", digests=2) == verdicts("E10", digests=1) == ["lead"]
+    assert verdicts("E7", digests=2) == verdicts("E8", digests=3) == verdicts("E10", digests=2) == ["missed"]
+    assert verdicts("Envoys", refusals=0) == ["lead"]
+    assert verdicts("Envoys", refusals=1) == ["missed"]

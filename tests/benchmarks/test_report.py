@@ -49,8 +49,8 @@ def test_a_run_of_a_few_operations_shows_their_goals_alone() -> None:
 def test_beside_an_operation_stands_the_worst_of_its_verdicts() -> None:
     console = make_console()
     print_table(make_result(), console)
-    assert row(console, "cold Git to durable")[7] == "missed"
-    assert row(console, "E1 inbound policy")[7] == "lead"
+    assert row(console, "cold Git to durable")[8] == "missed"
+    assert row(console, "E1 inbound policy")[8] == "lead"
 
 
 def test_goals_are_about_the_default_workload() -> None:

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.tiers import TIERS, Shape, Tier, Trimming
 from benchmarks.trimming import HEADINGS, Limits, Row, Trimmed, main, measure, measure_apart, write_markdown
 
-WAYS: tuple[Trimming, ...] = ("none", "listed", "automatic")
+WAYS: tuple[Trimming, ...] = ("none", "services", "listed", "automatic")
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,11 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> dict[Trimming, Trimmed]
 def test_a_list_of_what_the_graph_has_gives_what_the_permissions_give(trimmed: dict[Trimming, Trimmed]) -> None:
     listed, automatic = trimmed["listed"], trimmed["automatic"]
     assert (listed.clusters, listed.all_bytes) == (automatic.clusters, automatic.all_bytes)
+
+
+def test_a_list_of_services_trims_by_itself(trimmed: dict[Trimming, Trimmed]) -> None:
+    """Routes name MeshServices still, whose clusters stand beside those of the services of 2.x."""
+    assert trimmed["automatic"].clusters <= trimmed["services"].clusters < 0.7 * trimmed["none"].clusters
 
 
 def test_without_trimming_a_proxy_holds_all_services(trimmed: dict[Trimming, Trimmed]) -> None:
