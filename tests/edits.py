@@ -1,13 +1,13 @@
 """Small meshes that meet themselves often, and edits of them, for properties of the whole compiler."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from hypothesis import strategies as st
 
+from tests import edited_policies, edited_services, edited_telemetry
+from tests.edited_policies import CALLERS, DESTINATIONS, IDS, ROUTES, TOPS, Document, entries, only
 from tests.schematic import part
 
-Document = Mapping[str, Any]
 Repository = Mapping[str, Document]
 """Documents by the name of their file."""
 
@@ -17,27 +17,29 @@ _PROTOCOLS = ("http", "grpc", "tcp")
 _services = st.sampled_from(SERVICES)
 
 
-def _only(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Fields that are None are left out."""
-    drawn = st.fixed_dictionaries(fields)
-    return drawn.map(lambda found: {name: one for name, one in found.items() if one is not None})
-
-
+_destinations = st.sampled_from(
+    [
+        *(("MeshService", name) for name in SERVICES * 2),
+        ("MeshMultiZoneService", "everywhere"),
+        ("MeshExternalService", "outside"),
+    ]
+)
 _references = st.builds(
-    lambda name, port: {"kind": "MeshService", "name": name, **({"port": port} if port else {})},
-    _services,
+    lambda found, port: {"kind": found[0], "name": found[1], **({"port": port} if port else {})},
+    _destinations,
     st.sampled_from([None, 80, 81]),
 )
 _outbounds = st.lists(
-    st.builds(lambda name: {"tags": {"kuma.io/service": name}}, _services)
-    | st.builds(lambda name: {"backendRef": {"kind": "MeshService", "name": name, "port": 80}}, _services),
+    st.builds(lambda name: {"tags": {"kuma.io/service": name}}, st.sampled_from([*SERVICES * 2, "beyond"]))
+    | st.builds(lambda found: {"backendRef": {"kind": found[0], "name": found[1], "port": 80}}, _destinations),
     max_size=2,
 ).map(lambda found: [{"port": 1001 + index, **one} for index, one in enumerate(found)])
-_transparent = _only(
+_transparent = only(
     redirectPortInbound=st.just(15006),
     redirectPortOutbound=st.just(15001),
     ipFamilyMode=st.just("IPv4"),
     reachableServices=st.none() | st.none() | st.lists(_services, max_size=2, unique=True),
+    directAccessServices=st.none() | st.none() | st.sampled_from([["*"], ["web"]]),
     reachableBackends=st.none() | st.none() | st.builds(lambda refs: {"refs": refs}, st.lists(_references, max_size=2)),
 )
 
@@ -46,7 +48,7 @@ def _meshes(name: str) -> st.SearchStrategy[Document]:
     mtls = st.sampled_from(["STRICT", "PERMISSIVE"]).map(
         lambda mode: {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin", "mode": mode}]}
     )
-    return _only(
+    return only(
         type=st.just("Mesh"),
         name=st.just(name),
         mtls=mtls | mtls | st.none(),
@@ -54,9 +56,15 @@ def _meshes(name: str) -> st.SearchStrategy[Document]:
             lambda mode: {"mode": mode}
         ),
         routing=st.fixed_dictionaries(
-            {"autoReachable": st.sampled_from([True, True, False]), "localityAwareLoadBalancing": st.booleans()}
+            {
+                "autoReachable": st.sampled_from([True, True, False]),
+                "localityAwareLoadBalancing": st.booleans(),
+                "zoneEgress": st.booleans(),
+            }
         ),
         networking=st.booleans().map(lambda passed: {"outbound": {"passthrough": passed}}),
+        metrics=st.none() | st.none() | edited_telemetry.METRICS,
+        logging=st.none() | st.none() | edited_telemetry.LOGGING,
         skipCreatingInitialPolicies=st.sampled_from([[], ["*"], ["MeshTimeout"]]),
     )
 
@@ -82,25 +90,25 @@ def _inbounds(number: int) -> st.SearchStrategy[list[Document]]:
 
 
 def _dataplanes(number: int) -> st.SearchStrategy[Document]:
-    sidecar = _only(
+    sidecar = only(
         address=st.sampled_from([f"10.0.0.{number + 1}", f"10.0.1.{number + 1}"]),
         inbound=_inbounds(number),
         outbound=_outbounds,
         transparentProxying=_transparent | _transparent | st.none(),
+        admin=st.none() | st.just({"port": 9901}),
     )
-    gateway = _only(
+    gateway = only(
         address=st.just(f"10.0.0.{number + 1}"),
         gateway=_services.map(lambda name: {"type": "DELEGATED", "tags": {"kuma.io/service": name}}),
         outbound=_outbounds,
     )
-    return st.fixed_dictionaries(
-        {
-            "type": st.just("Dataplane"),
-            "mesh": st.sampled_from(["default", "default", "default", "other"]),
-            "name": st.just(f"proxy-{number}"),
-            "labels": _labels(),
-            "networking": sidecar | sidecar | gateway,
-        }
+    return only(
+        type=st.just("Dataplane"),
+        mesh=st.sampled_from(["default", "default", "default", "other"]),
+        name=st.just(f"proxy-{number}"),
+        labels=_labels(),
+        networking=sidecar | sidecar | gateway,
+        metrics=st.none() | st.none() | edited_telemetry.OWN_METRICS,
     )
 
 
@@ -122,7 +130,7 @@ def _sets() -> st.SearchStrategy[Document]:
         lambda numbers: {"instances": [{"name": f"many-{one}", "address": f"10.1.0.{one}"} for one in numbers]}
     )
     registered = st.just({"registration": {"cidrs": ["10.2.0.0/16"]}})
-    template = _only(inbound=_inbounds(9), outbound=_outbounds)
+    template = only(inbound=_inbounds(9), outbound=_outbounds)
     return st.builds(
         lambda labels, networking, which: {
             "type": "DataplaneSet",
@@ -163,23 +171,6 @@ def _mesh_services(name: str) -> st.SearchStrategy[Document]:
     )
 
 
-_tops = st.one_of(
-    st.just({"kind": "Mesh"}),
-    st.just({"kind": "Mesh", "proxyTypes": ["Gateway"]}),
-    _services.map(lambda name: {"kind": "MeshService", "name": name}),
-    _services.map(lambda app: {"kind": "Dataplane", "labels": {"app": app}}),
-    st.just({"kind": "MeshSubset", "tags": {"version": "v1"}}),
-)
-_destinations = st.just({"kind": "Mesh"}) | _services.map(lambda name: {"kind": "MeshService", "name": name})
-_routes = st.just({"kind": "MeshHTTPRoute", "name": "route"})
-_callers = st.one_of(
-    st.just({"kind": "Mesh"}),
-    _services.map(lambda name: {"kind": "MeshService", "name": name}),
-    st.just({"kind": "MeshSubset", "tags": {"version": "v2"}}),
-)
-_ids = _services.map(lambda name: {"spiffeID": {"type": "Exact", "value": f"spiffe://default/{name}"}}) | st.just(
-    {"spiffeID": {"type": "Prefix", "value": "spiffe://default/"}}
-)
 _TIMEOUTS = [{"connectionTimeout": "2s"}, {"idleTimeout": "3s"}, {"http": {"requestTimeout": "4s"}}]
 _RETRIES = [{"http": {"numRetries": 2}}, {"tcp": {"maxConnectAttempt": 2}}, {"grpc": {"retryOn": ["Canceled"]}}]
 _LIMITS = [{"connectionLimits": {"maxRequests": 2}}, {"outlierDetection": {"detectors": {"totalFailures": {}}}}]
@@ -187,25 +178,22 @@ _PREFIXES = [{"path": {"type": "PathPrefix", "value": value}} for value in ("/",
 _MATCHES = [*_PREFIXES, {"method": "GET"}]
 
 
-def _entries(targets: st.SearchStrategy[Any], confs: list[Document]) -> st.SearchStrategy[list[Document]]:
-    entry = st.fixed_dictionaries({"targetRef": targets, "default": st.sampled_from(confs)})
-    return st.lists(entry, min_size=1, max_size=2)
-
-
 def _rules() -> st.SearchStrategy[list[Document]]:
     matches = st.lists(st.sampled_from(_MATCHES), min_size=1, max_size=1)
     backends = st.lists(_references, min_size=1, max_size=2).map(lambda found: {"backendRefs": found})
-    return st.lists(st.fixed_dictionaries({"matches": matches, "default": st.just({}) | backends}), max_size=2)
+    inline = st.sampled_from([{"timeout": {"requestTimeout": one}} for one in ("1s", "2s")])
+    return st.lists(st.fixed_dictionaries({"matches": matches, "default": inline | backends}), max_size=2)
 
 
+_requests = st.builds(lambda one, match: {**one, "http": [match]}, IDS, st.sampled_from(_MATCHES[1:]))
 _SPECS: Mapping[str, st.SearchStrategy[Document]] = {
-    "MeshTimeout": _only(targetRef=_tops, to=_entries(_destinations | _routes, _TIMEOUTS))
-    | _only(targetRef=_tops, **{"from": _entries(st.just({"kind": "Mesh"}), _TIMEOUTS)})
-    | _only(rules=_ids.map(lambda one: [{"matches": [one], "default": {"http": {"requestTimeout": "9s"}}}])),
-    "MeshRetry": _only(targetRef=_tops, to=_entries(_destinations | _routes, _RETRIES)),
-    "MeshCircuitBreaker": _only(targetRef=_tops, to=_entries(_destinations, _LIMITS)),
-    "MeshHTTPRoute": _only(
-        targetRef=_tops,
+    "MeshTimeout": only(targetRef=TOPS, to=entries(DESTINATIONS | ROUTES, _TIMEOUTS))
+    | only(targetRef=TOPS, **{"from": entries(st.just({"kind": "Mesh"}), _TIMEOUTS)})
+    | only(rules=IDS.map(lambda one: [{"matches": [one], "default": {"http": {"requestTimeout": "9s"}}}])),
+    "MeshRetry": only(targetRef=TOPS, to=entries(DESTINATIONS | ROUTES, _RETRIES)),
+    "MeshCircuitBreaker": only(targetRef=TOPS, to=entries(DESTINATIONS, _LIMITS)),
+    "MeshHTTPRoute": only(
+        targetRef=TOPS,
         to=st.lists(
             st.fixed_dictionaries(
                 {"targetRef": _services.map(lambda name: {"kind": "MeshService", "name": name}), "rules": _rules()}
@@ -214,10 +202,11 @@ _SPECS: Mapping[str, st.SearchStrategy[Document]] = {
             max_size=1,
         ),
     ),
-    "MeshTrafficPermission": _only(
-        targetRef=_tops, **{"from": _entries(_callers, [{"action": "Allow"}, {"action": "Deny"}])}
+    "MeshTrafficPermission": only(
+        targetRef=TOPS, **{"from": entries(CALLERS, [{"action": "Allow"}, {"action": "Deny"}])}
     )
-    | _only(rules=st.lists(_ids, min_size=1, max_size=2).map(lambda ids: [{"default": {"allow": ids}}])),
+    | only(rules=st.lists(IDS | _requests, min_size=1, max_size=2).map(lambda ids: [{"default": {"allow": ids}}])),
+    **edited_policies.SPECS,
 }
 _POLICY_NAMES = {"MeshHTTPRoute": ("route", "other-route")}
 
@@ -237,6 +226,8 @@ DOCUMENTS: Mapping[str, st.SearchStrategy[Document]] = {
     **{f"proxy-{number}": _dataplanes(number) for number in range(3)},
     "many": _sets(),
     **{f"service-{name}": _mesh_services(name) for name in SERVICES},
+    **edited_services.SERVICES,
+    "logged": edited_telemetry.LEGACY_LOGS,
     **{f"{kind}-{name}": _policies(kind, name) for kind in _SPECS for name in _POLICY_NAMES.get(kind, ("a", "b"))},
 }
 """What may stand in each file."""
@@ -255,11 +246,22 @@ _ALWAYS = (
 """Without these little would happen."""
 
 
-def repositories() -> st.SearchStrategy[Repository]:
-    return st.fixed_dictionaries(
-        {name: DOCUMENTS[name] for name in _ALWAYS},
-        optional={name: one for name, one in DOCUMENTS.items() if name not in _ALWAYS},
+_LATER = sorted(
+    name for name in DOCUMENTS if name in edited_services.SERVICES or name.partition("-")[0] in edited_policies.SPECS
+)
+"""Of these a repository has a few: they are so many that all of them at once would hide what one of them does."""
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> Repository:
+    few = draw(st.lists(st.sampled_from(_LATER), max_size=5, unique=True))
+    often = [name for name in DOCUMENTS if name not in {*_ALWAYS, *_LATER}]
+    drawn: Repository = draw(
+        st.fixed_dictionaries(
+            {name: DOCUMENTS[name] for name in (*_ALWAYS, *few)}, optional={name: DOCUMENTS[name] for name in often}
+        )
     )
+    return drawn
 
 
 @st.composite

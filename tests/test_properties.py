@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 
 from compiler.diagnostics import Checked
 from compiler.pipeline import Compiled, Compiler
+from compiler.policies import POLICIES
 from tests.edits import Repository, arbitrary, edits, repositories
 from tests.golden.test_golden import SCENARIOS
 from tests.policies.harness import plain_mesh
 from tests.trees import SCHEMAS, tree_of
 
-KINDS = ("Mesh", "Dataplane", "DataplaneSet", "MeshService", "Zone", "MeshTimeout", "MeshRetry", "MeshCircuitBreaker",
-         "MeshHTTPRoute", "MeshTrafficPermission")  # fmt: skip
+KINDS = ("Mesh", "Dataplane", "DataplaneSet", "Zone", "ZoneEgress", "ZoneIngress", "MeshZoneAddress", "Workload",
+         "MeshService", "MeshExternalService", "MeshMultiZoneService", "ExternalService", "HostnameGenerator",
+         "MeshGateway", "MeshGatewayRoute", "MeshIdentity", "MeshTrust", "MeshOpenTelemetryBackend", "Secret",
+         *(policy.kind.type for policy in POLICIES))  # fmt: skip
 CODES = ("bad-value", "bad-target", "exclusive-fields", "missing-field", "unsupported-target", "duplicate-name",
          "port-conflict", "host-address", "bad-label", "bad-name", "dangling-name", "not-supported-yet", "unknown-mesh",
          "address-clash", "constraint-violated", "duplicate-resource")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -64,8 +65,9 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     first, *lines = head.strip().split("\r\n")
     method, path, _ = first.split(" ")
     headers: dict[str, str] = {}
-    for name, value in (line.split(": ", 1) for line in lines):
-        headers[name.lower()] = f"{headers[name.lower()]},{value}" if name.lower() in headers else value
+    for name, _, value in (line.partition(":") for line in lines):
+        said = value.strip()
+        headers[name.lower()] = f"{headers[name.lower()]},{said}" if name.lower() in headers else said
     await reader.readexactly(int(headers.get("content-length", "0")))
     return Request(method, path, headers)
 
@@ -94,10 +96,11 @@ class Applications:
         self._thread = threading.Thread(target=self._loop.run_forever, name="applications", daemon=True)
         self._thread.start()
 
-    def listen(self, place: Place, serve: Connection) -> None:
-        started: Future[asyncio.Server] = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(lambda *streams: self._accept(serve, *streams), place.host, place.port), self._loop
+    def listen(self, place: Place, serve: Connection, encrypted: ssl.SSLContext | None = None) -> None:
+        server = asyncio.start_server(
+            lambda *streams: self._accept(serve, *streams), place.host, place.port, ssl=encrypted
         )
+        started: Future[asyncio.Server] = asyncio.run_coroutine_threadsafe(server, self._loop)
         self._servers.append(started.result(10))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A shop with five Envoys for each of the two versions, which many tests share; each finds it as in its beginning."""
+"""A shop with five Envoys and a gateway with four, of each version; each test that shares them finds them as new."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.edge import Edge, open_edge
 from tests.e2e.processes import Serve, find_envoys, refusals
 from tests.e2e.shop import Shop, open_shop
 
@@ -45,6 +46,19 @@ def shop(open_for_all: Shop) -> Iterator[Shop]:
     open_for_all.reset()
     yield open_for_all
     require_peace(open_for_all.serve)
+
+
+@pytest.fixture(scope="session", params=by_version("edge"))
+def edge_for_all(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with open_edge(tmp_path_factory.mktemp("edge"), require_envoy(request.param)) as edge:
+        yield edge
+
+
+@pytest.fixture
+def edge(edge_for_all: Edge) -> Iterator[Edge]:
+    edge_for_all.reset()
+    yield edge_for_all
+    require_peace(edge_for_all.serve)
 
 
 @pytest.fixture

@@ -28,12 +28,13 @@ from compiler.dataplane.bootstrap import (
     UnixSocket,
     bootstrap_json,
 )
-from compiler.dataplane.run import RunOptions, die_with_parent, envoy_command
+from compiler.dataplane.children import die_with_parent
+from compiler.dataplane.run import RunOptions, envoy_command
 from tests.e2e.places import free_port
 from tests.e2e.traffic import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-START = 30.0
+START = 90.0
 """Seconds until a reconciler that is not ready is given up, on a slow and busy machine."""
 MESHWRIGHT = (sys.executable, "-c", "from compiler.cli.main import main; main()")
 _WARMING = "listener_manager.total_listeners_warming"
@@ -71,11 +72,14 @@ class Serve:
     repository: Path
     folder: Path
     authority: Path
+    zone: str = ""
     xds: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     http: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     health: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
+    secrets: Path | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     process: "subprocess.Popen[bytes] | None" = None
+    more: tuple[str, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -91,8 +95,12 @@ class Serve:
             "health": self.health,
             "ca": f"file:{self.authority}",
         }
+        if self.zone:
+            flags["zone"] = self.zone
+        if self.secrets is not None:
+            flags["secrets"] = self.secrets
         written = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
-        command = (*MESHWRIGHT, "serve", *written, "--insecure")
+        command = (*MESHWRIGHT, "serve", *written, *self.more, "--insecure")
         self.log = []
         self.process = subprocess.Popen(
             command,
@@ -246,7 +254,8 @@ class Envoy:
         run = RunOptions(node, server, concurrency=1, drain_time=timedelta(seconds=1))
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                envoy_command(self.binary, file, run),
+                (*envoy_command(self.binary, file, run), "--file-flush-interval-msec", "50"),
+                cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509  # it calls nothing but prctl
@@ -262,10 +271,10 @@ class Envoy:
                 self.process.wait()
             self.process = None
 
-    def admin(self, path: str) -> str:
+    def admin(self, path: str, method: str = "GET") -> str:
         connection = _AdminConnection(self.folder / "admin.sock")
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             return connection.getresponse().read().decode()
         finally:
             connection.close()

@@ -11,8 +11,10 @@ from tests.e2e.applications import Applications, Store, WebApplication, running_
 from tests.e2e.places import Place, claim_network, free_port
 from tests.e2e.processes import Envoy, Serve, Status, meshwright
 from tests.e2e.repository import Commit, Repository
+from tests.e2e.traffic import PATIENCE
 
 MESH = "shop"
+_DRAINING = ("listener_manager.total_filter_chains_draining", "listener_manager.total_listeners_draining")
 _BREATH = 0.03
 """Seconds in which what an Envoy has ACKed reaches its own worker threads."""
 
@@ -109,9 +111,13 @@ spec:
 """
 
 
-_ACKNOWLEDGED = "\n".join(
-    f"Allow-Removal: {kind}/1" for kind in ("meshcircuitbreaker", "meshhttproute", "meshtimeout")
+_KINDS = (
+    *("meshaccesslog", "meshcircuitbreaker", "meshhttproute", "meshmetric", "meshopentelemetrybackend"),
+    *("meshexternalservice", "meshidentity", "secret"),
+    *("meshtimeout", "meshtrace", "meshopa", "meshglobalratelimit", "meshratelimit", "meshfaultinjection"),
+    *("meshhealthcheck", "meshtcproute", "meshloadbalancingstrategy", "meshtls", "meshproxypatch"),
 )
+_ACKNOWLEDGED = "\n".join(f"Allow-Removal: {kind}/9" for kind in _KINDS)
 """What the last policy of a kind takes with it is meant."""
 EVERYTHING = "matches: [{path: {type: PathPrefix, value: /}}]"
 
@@ -165,11 +171,20 @@ class Shop:
         return self.repository.commit("a change", {f"{name}.yaml": text for name, text in files.items()})
 
     def applied(self, **files: str) -> Commit:
-        """A commit, once every proxy has ACKed it."""
+        """A commit, once every proxy has ACKed it and lives by it."""
         commit = self.commit(**files)
         self.serve.accepted(commit.id, len(self.envoys))
+        for envoy in self.envoys.values():
+            envoy.wait_live()
         time.sleep(_BREATH)
         return commit
+
+    def drained(self) -> None:
+        """Once nothing speaks to a listener of before any more: callers keep connections for a while."""
+        deadline = time.monotonic() + PATIENCE
+        while any(sum(envoy.stats(*_DRAINING).values()) for envoy in self.envoys.values()):
+            assert time.monotonic() < deadline, "it drains for ever"
+            time.sleep(0.05)
 
     def reset(self) -> None:
         """As it was in the beginning, at every proxy."""
@@ -217,15 +232,15 @@ def create_authority(mesh: str, folder: Path) -> Path:
 
 
 @contextmanager
-def open_shop(folder: Path) -> Iterator[Shop]:
-    """A reconciler that serves, and applications; Envoys are the test's to start."""
+def open_shop(folder: Path, more: tuple[str, ...] = ()) -> Iterator[Shop]:
+    """A reconciler that serves, with `more` flags, and applications; Envoys are the test's to start."""
     with ExitStack() as stack:
         network = stack.enter_context(claim_network())
         places = make_places(network)
         base = base_files(places)
         shop = Shop(
             repository=Repository.create(folder / "repository", base),
-            serve=Serve(folder / "repository", folder, create_authority(MESH, folder)),
+            serve=Serve(folder / "repository", folder, create_authority(MESH, folder), more=more),
             places=places,
             base=base,
             api=(WebApplication("api-v1"), WebApplication("api-v2")),

@@ -60,7 +60,7 @@ def test_what_only_an_envoy_can_refuse_is_told_with_its_text_and_place_and_is_he
         commit = shop.commit(proxies=proxies.replace(outbound, outbound.replace(client.host, NOBODYS_ADDRESS)))
         status = shop.serve.until(_refusals)
         assert status["serving"]["commit"] == commit.id
-        (node, nack), = _refusals(status)
+        ((node, nack),) = _refusals(status)
         assert node == "shop.client"
         assert f"cannot bind '{NOBODYS_ADDRESS}:{client.port}'" in nack["message"]
         (refused,) = nack["resources"]
@@ -113,7 +113,16 @@ def test_the_read_api_shows_a_proxys_configuration_and_its_rules_with_their_plac
     assert "timeouts.yaml" in rules
     assert "MeshTimeout" in rules
 
-    for page in ("_config", "_rules"):
+    code, selected = shop.serve.get("/meshes/shop/meshtimeouts/timeouts/_resources/dataplanes")
+    assert code == 200
+    assert "client" in [one["name"] for one in json.loads(selected)["items"]]
+
+    code, layout = shop.serve.get("/meshes/shop/dataplanes/client/_layout")
+    assert code == 200
+    names = {one["proxyResourceName"] for part in ("inbounds", "outbounds") for one in json.loads(layout)[part]}
+    assert names <= held
+
+    for page in ("_config", "_rules", "_layout", "_policies"):
         code, text = shop.serve.get(f"/meshes/shop/dataplanes/nobody/{page}")
         assert code == 404
         assert "nobody" in json.loads(text)["title"]
@@ -122,8 +131,5 @@ def test_the_read_api_shows_a_proxys_configuration_and_its_rules_with_their_plac
 def _refusals(status: Status) -> list[tuple[str, dict[str, Any]]]:
     """Node and NACK of each type that is refused."""
     return [
-        (proxy["node"], kind["nack"])
-        for proxy in status["proxies"]
-        for kind in proxy["types"].values()
-        if kind["nack"]
+        (proxy["node"], kind["nack"]) for proxy in status["proxies"] for kind in proxy["types"].values() if kind["nack"]
     ]

@@ -50,12 +50,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the dec
 each_repository = pytest.mark.parametrize("name", sorted(REPOSITORIES))
 
 
-def compile_files(files: Mapping[str, str], folder: Path) -> Generation:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+WARNED_OF = {"example": [], "shop": ["open-in-plaintext"]}
+"""The shop is PERMISSIVE, so that its Envoys are shown both ways of being called."""
+
+
+def compile_repository(name: str, folder: Path) -> Generation:
+    for path, text in REPOSITORIES[name].items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
     compiled = compile_tree(read_directory(folder).value)
-    assert not compiled.diagnostics
+    assert [each.code.word for each in compiled.diagnostics] == WARNED_OF[name]
     assert compiled.value.generation is not None
     return compiled.value.generation
 
@@ -76,7 +80,7 @@ def messages(generation: Generation) -> dict[str, EnvoyResources]:
 
 @each_repository
 def test_envoys_validate_mode_accepts_every_snapshot(name: str, envoy_binary: Path, tmp_path: Path) -> None:
-    resources = messages(compile_files(REPOSITORIES[name], tmp_path))
+    resources = messages(compile_repository(name, tmp_path))
 
     assert len(resources) >= 5
     assert validate_with_envoy(inline_all(resources), envoy_binary) is None
@@ -85,7 +89,7 @@ def test_envoys_validate_mode_accepts_every_snapshot(name: str, envoy_binary: Pa
 @each_repository
 def test_envoys_validate_mode_refuses_a_snapshot_that_is_spoilt(name: str, envoy_binary: Path, tmp_path: Path) -> None:
     """What the test before relies on."""
-    resources = messages(compile_files(REPOSITORIES[name], tmp_path))
+    resources = messages(compile_repository(name, tmp_path))
     spoilt: Any = next(one for one in resources.values() if one.messages[ResourceType.ROUTE])
     route = next(iter(spoilt.messages[ResourceType.ROUTE].values()))
     route.virtual_hosts[0].domains.append("*")
@@ -95,7 +99,7 @@ def test_envoys_validate_mode_refuses_a_snapshot_that_is_spoilt(name: str, envoy
 
 @each_repository
 def test_an_independent_decoder_reads_every_resource_and_says_the_same(name: str, tmp_path: Path) -> None:
-    generation = compile_files(REPOSITORIES[name], tmp_path)
+    generation = compile_repository(name, tmp_path)
     distinct = {
         one.body: one
         for snapshot in generation.snapshots.values()
@@ -111,7 +115,7 @@ def test_an_independent_decoder_reads_every_resource_and_says_the_same(name: str
 def test_no_snapshot_holds_a_type_that_the_decoder_lacks(name: str, tmp_path: Path) -> None:
     used = {
         packed.type_url.rpartition("/")[2]
-        for resources in messages(compile_files(REPOSITORIES[name], tmp_path)).values()
+        for resources in messages(compile_repository(name, tmp_path)).values()
         for held in resources.messages.values()
         for message in held.values()
         for packed in _packed(message)

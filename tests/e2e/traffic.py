@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.e2e.places import Place
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a test gives up waiting, on a slow and busy machine; not a bound that anything promises."""
 
 
@@ -91,12 +91,18 @@ class Load:
 
 @contextmanager
 def loading(place: Place, connections: int = 2) -> Iterator[Load]:
-    """Requests go on while the block runs, on connections that stay; a lost one is noted, and replaced."""
+    """Requests go on while the block runs, on connections that stay; a lost one is noted, and replaced.
+
+    The block begins when the first has been answered, or lost.
+    """
     load, stop = Load(), threading.Event()
     threads = [threading.Thread(target=_request, args=(place, load, stop), daemon=True) for _ in range(connections)]
     for thread in threads:
         thread.start()
     try:
+        deadline = time.monotonic() + PATIENCE
+        while not (load.answers or load.lost) and time.monotonic() < deadline:
+            time.sleep(0.001)
         yield load
     finally:
         stop.set()
