@@ -8,7 +8,7 @@ ENVOY_OLD := .envoy-1.37
 .PHONY: help demo test check bench bench-check bench-growth bench-trimming docs dist clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; pass PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
@@ -42,13 +42,14 @@ demo: $(VENV)/.installed ## a commit reaches real Envoys, in a minute (KEEP=1 le
 	@$(BIN)/python -m compiler.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/.installed-test $(ENVOY_OLD)/bin/envoy ## every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
 
 check: typings/.made ## style, types, layers, house rules
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.codes docs/codes --check
+	$(BIN)/python -m tools.reference docs/reference --check
 	$(BIN)/python -m tools.house
 
 bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full with its goals
@@ -58,14 +59,15 @@ bench-check: $(VENV)/.installed-test ## the short benchmark against its budgets
 	$(BIN)/python -m benchmarks --check $(ARGS)
 
 bench-growth: $(VENV)/.installed-test ## exponents over S, M, K and L, and their picture
-	$(BIN)/python -m benchmarks --even --tier S --tier M --tier K --tier L --only E1,E3,E6 $(ARGS)
+	$(BIN)/python -m benchmarks --even --tier S --tier M --tier K --tier L --only E1,E3,E6 --tries 60 $(ARGS)
 	$(BIN)/python -m benchmarks.growth
 
 bench-trimming: $(VENV)/.installed-test ## what trimming is worth, at M and K
 	$(BIN)/python -m benchmarks.trimming $(ARGS)
 
-docs: $(VENV)/.installed ## generated pages: one for each diagnostic code
+docs: $(VENV)/.installed ## generated pages: one for each diagnostic code and type of resource
 	$(BIN)/python -m tools.codes docs/codes
+	$(BIN)/python -m tools.reference docs/reference
 
 dist: $(VENV)/.installed-test ## a wheel and a source archive
 	rm -rf dist
