@@ -19,7 +19,7 @@ from compiler.diagnostics import Checked
 from compiler.garbage import collect_by_hand, settle
 from compiler.pipeline import Compiled, Compiler
 from compiler.resources.schema import Schemas
-from compiler.snapshot.image import ImageWriter
+from compiler.snapshot.image.writing import ImageWriter
 from compiler.snapshot.lock import Lock, acquire_lock
 from compiler.snapshot.publication import SourceCommit
 from compiler.snapshot.snapshot import Generation, Snapshot

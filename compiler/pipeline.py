@@ -20,6 +20,7 @@ from compiler.mesh.checks.policies import SELECTS_NOTHING
 from compiler.mesh.checks.references import DANGLING_REF
 from compiler.mesh.graph import as_dataplane, is_proxy, load
 from compiler.mesh.kinds import KINDS
+from compiler.mesh.names import NO_ZONE
 from compiler.mesh.order import Origin
 from compiler.mesh.reachability import index_callers
 from compiler.policies import POLICIES
@@ -31,8 +32,9 @@ from compiler.resources.schema import Schemas
 from compiler.resources.settings import Settings, read_settings
 from compiler.snapshot.ahead import compute_ahead
 from compiler.snapshot.digest import GenerationTree, running_toolchain
+from compiler.snapshot.names import NodeId
 from compiler.snapshot.nodes import Nodes
-from compiler.snapshot.snapshot import NO_ZONE, Generation, NodeId, Snapshot
+from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.take import SNAPSHOT, Taken, report, report_unmatched
 from compiler.source.tree import SourceTree
 

@@ -58,8 +58,8 @@ def require_mesh(path: Path, counts: Counts) -> None:
 def require_zone(zone: str | None, resources: ResourceSet) -> None:
     """Raises `Stop` where nothing stands in a zone that somebody asked for: no proxy is easily missed."""
     from compiler.mesh.graph import as_dataplane, is_proxy
+    from compiler.mesh.names import NO_ZONE
     from compiler.resources.suggest import did_you_mean
-    from compiler.snapshot.snapshot import NO_ZONE
 
     found = (as_dataplane(one) for one in resources.resources.values() if is_proxy(one)) if zone is not None else ()
     known = {one.zone or NO_ZONE for one in found}

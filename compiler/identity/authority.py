@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from compiler.mesh.proxy import IDENTITY_AUTHORITY
+from compiler.mesh.trust import IDENTITY_AUTHORITY
 
 AuthorityKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

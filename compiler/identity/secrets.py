@@ -26,8 +26,8 @@ from compiler.identity.authority import (
 )
 from compiler.identity.leaf import LEAF_LIFETIME, Epoch, Leaf, epoch_at, issue_in_epoch, rotation_period
 from compiler.identity.vault import Vault
-from compiler.mesh.proxy import Trusted
-from compiler.snapshot.snapshot import CERTIFICATE, FROM_AGENT, SecretName
+from compiler.mesh.trust import Trusted
+from compiler.snapshot.names import CERTIFICATE, FROM_AGENT, SecretName
 
 REMEMBERED_LEAVES = 16_384
 _REMEMBERED_SHARED: Final = 1024

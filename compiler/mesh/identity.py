@@ -11,7 +11,8 @@ from compiler.memo import Memo, Query
 from compiler.mesh.calls import Tls
 from compiler.mesh.graph import KEYS, RESOURCE, mesh_spec, proxy_keys, read_proxy, service_name
 from compiler.mesh.match import has_labels
-from compiler.mesh.proxy import IDENTITY_AUTHORITY, Certification, Trusted
+from compiler.mesh.proxy import Certification
+from compiler.mesh.trust import IDENTITY_AUTHORITY, Trusted
 from compiler.mesh.value import Value
 from compiler.resources.model import (
     ENVIRONMENT,

@@ -1,10 +1,9 @@
 """The IR: what one proxy must do, with no word of Envoy; its parts, each of which is translated by itself."""
 
-from typing import Final, NamedTuple
-
 from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
 from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.order import Origin
+from compiler.mesh.trust import Trusted
 from compiler.mesh.value import Confs, Owner, Value
 from compiler.mesh.zones.passing import ZoneGate
 
@@ -70,22 +69,6 @@ class Direct(Value, frozen=True):
 
     endpoints: tuple[tuple[str, int], ...]
     tls: Tls | None
-
-
-IDENTITY_AUTHORITY: Final = "identity/"
-"""What the authority of a MeshIdentity is called, before its name; a Mesh's is called like its backend."""
-
-
-class Trusted(NamedTuple):
-    """Certificates of a trust domain are believed that lead to a certificate in `pem`, or to an authority's root.
-
-    An authority that nobody handed to the server is made of its `sources`: two Secrets, a certificate and its key.
-    """
-
-    domain: str
-    pem: str = ""
-    authority: str = ""
-    sources: tuple[str, ...] = ()
 
 
 class Certification(Value, frozen=True):

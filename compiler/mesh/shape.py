@@ -16,7 +16,7 @@ from compiler.memo import Memo, Query
 from compiler.mesh.graph import ANY_ZONE, ASKED, RESOURCE, as_dataplane, is_proxy, is_shared
 from compiler.mesh.holes import has_hole, hole, texts_of, zone_hole
 from compiler.mesh.kinds import DECIDING, NAMED, SPEAKING
-from compiler.mesh.value import SHARED
+from compiler.mesh.names import SHARED
 from compiler.mesh.zones.gates import EGRESSES
 from compiler.resources.addresses import Address, parse_address
 from compiler.resources.model import (

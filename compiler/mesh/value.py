@@ -4,14 +4,11 @@ All values are immutable, compare by content and keep their hash, so that equal 
 translated once (docs/decisions/0003). They carry the identity of the policies they came from, never a line number.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
 from compiler.mesh.order import Origin
-
-SHARED: Final = "_shared"
-"""The name of the one snapshot that all proxies of a DataplaneSet with registration share (design D9)."""
 
 
 class Value(Struct, frozen=True, cache_hash=True):

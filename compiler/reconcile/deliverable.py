@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy, ServedResource
 from compiler.xds.served import LDS, Generation, ProxyConfig, Resource, Touched
 
 _SLACK: Final = 10_000

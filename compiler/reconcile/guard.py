@@ -9,7 +9,8 @@ import orjson
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.digest import GenerationTree
-from compiler.snapshot.snapshot import NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Snapshot
 
 Census = Mapping[str, int]
 """How many there are of each kind: `mesh`, `proxy`, `listener`, `endpoint`, and each kind of source document."""

@@ -24,8 +24,8 @@ from compiler.identity.clock import SteadyClock
 from compiler.identity.leaf import rotation_period
 from compiler.identity.secrets import REMEMBERED_LEAVES, IdentitySource, ServedSecret
 from compiler.identity.vault import VaultFolder
-from compiler.snapshot.served import ServedGeneration, ServedProxy
-from compiler.snapshot.snapshot import SecretName
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy
+from compiler.snapshot.names import SecretName
 from compiler.xds.served import Resource
 
 _OWNER: Final = re.compile(r"(?P<mesh>[-a-z0-9.]+)(?:/(?P<identity>[-a-z0-9.]+))?=(?P<source>.*)")

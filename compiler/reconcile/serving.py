@@ -42,7 +42,8 @@ from compiler.reconcile.status import (
 )
 from compiler.reconcile.upkeep import Upkeep
 from compiler.reconcile.websites import Websites
-from compiler.snapshot.image import ImageDamaged, ImageReader
+from compiler.snapshot.image.frames import ImageDamaged
+from compiler.snapshot.image.reading import ImageReader
 from compiler.state.live import LiveState
 from compiler.state.sqlite import SqliteState
 from compiler.xds.metrics import Metrics

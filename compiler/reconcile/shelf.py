@@ -13,7 +13,10 @@ from compiler.reconcile.guard import Census
 from compiler.reconcile.ports import Published, Tip
 from compiler.reconcile.pruning import Pruning
 from compiler.snapshot.digest import GenerationTree
-from compiler.snapshot.image import ImageDamaged, ImageReader, ImageWriter, ServedGeneration, rebuild_image
+from compiler.snapshot.image.frames import ImageDamaged
+from compiler.snapshot.image.reading import ImageReader
+from compiler.snapshot.image.served import ServedGeneration
+from compiler.snapshot.image.writing import ImageWriter, rebuild_image
 from compiler.snapshot.lock import Lock
 from compiler.snapshot.publication import Published as StoredCommit
 from compiler.snapshot.publication import SourceCommit

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from compiler.envoy.resources import ResourceType
-from compiler.snapshot.snapshot import Generation, NodeId, SecretName, Snapshot
+from compiler.snapshot.names import NodeId, SecretName
+from compiler.snapshot.snapshot import Generation, Snapshot
 
 __all__ = ["Changes", "NameChanges", "NodeChanges", "changed"]
 

@@ -13,9 +13,11 @@ import orjson
 
 from compiler import __version__
 from compiler.envoy.resources import ResourceType
+from compiler.mesh.names import NO_ZONE
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.files import LAYOUT, Blob, Files, blob_id, object_id, parse_secrets
-from compiler.snapshot.snapshot import NO_ZONE, NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Snapshot
 
 __all__ = [
     "COMPILER_VERSION",

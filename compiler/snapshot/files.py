@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from compiler.mesh.proxy import Trusted
+from compiler.mesh.trust import Trusted
 from compiler.snapshot.canonical import Rendered, file_bytes
-from compiler.snapshot.snapshot import SecretName
+from compiler.snapshot.names import SecretName
 
 if TYPE_CHECKING:
     from hashlib import _Hash

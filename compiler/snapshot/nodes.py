@@ -7,7 +7,7 @@ from typing import Final
 from compiler.diagnostics import Code, Diagnostic, Severity
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
-from compiler.snapshot.snapshot import NodeId
+from compiler.snapshot.names import NodeId
 
 NODE_CLASH: Final = Code(
     "node-clash",

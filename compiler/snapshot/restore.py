@@ -18,9 +18,10 @@ from compiler.snapshot.canonical import Rendered, packed_bytes, put_together, wr
 from compiler.snapshot.digest import Blob, GenerationTree, blob_id, parse_secrets, unescape_name
 from compiler.snapshot.failures import StoreDamaged
 from compiler.snapshot.from_json import Pieces, fill_message
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.snapshot.publication import Published
 from compiler.snapshot.repository import BareRepository, StoredFile
-from compiler.snapshot.snapshot import Generation, NodeId, SecretName, Snapshot
+from compiler.snapshot.snapshot import Generation, Snapshot
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -13,6 +13,7 @@ from compiler.memo import Memo, Query
 from compiler.mesh.calls import Upstream
 from compiler.mesh.graph import mesh_spec
 from compiler.mesh.holes import fill, texts_of
+from compiler.mesh.names import NO_MESH
 from compiler.mesh.order import Origin
 from compiler.mesh.proxy import Proxy
 from compiler.mesh.resolve import PROXY
@@ -27,10 +28,11 @@ from compiler.resources.findings import PORT_CONFLICT
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
+from compiler.snapshot.names import CERTIFICATE, FROM_AGENT, NodeId, SecretName
 from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, PartKey, Problem, list_parts
 from compiler.snapshot.patched import MATCHES_NOTHING, PATCH_FAILS, added_twice, changes_of, with_patches
 from compiler.snapshot.references import ADDRESS, ORPHAN, Links, Reference, check_links
-from compiler.snapshot.snapshot import CERTIFICATE, FROM_AGENT, NO_MESH, NodeId, SecretName, Snapshot
+from compiler.snapshot.snapshot import Snapshot
 from compiler.snapshot.template import Template
 
 INCONSISTENT: Final = Code(

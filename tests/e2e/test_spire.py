@@ -19,8 +19,9 @@ from compiler.envoy.resources import ResourceType
 from compiler.identity.authority import Authority, AuthorityName, create_authority
 from compiler.identity.leaf import issue_leaf
 from compiler.identity.secrets import IdentitySource
-from compiler.mesh.proxy import Trusted
-from compiler.snapshot.snapshot import SecretName, Snapshot
+from compiler.mesh.trust import Trusted
+from compiler.snapshot.names import SecretName
+from compiler.snapshot.snapshot import Snapshot
 from tests.e2e.places import free_port
 from tests.trees import compile_texts
 

@@ -20,8 +20,8 @@ from compiler.identity.authority import (
 from compiler.identity.leaf import issue_leaf
 from compiler.identity.secrets import IdentitySource, ServedSecret
 from compiler.identity.vault import Vault
-from compiler.mesh.proxy import Trusted
-from compiler.snapshot.snapshot import CERTIFICATE, FROM_AGENT, SecretName
+from compiler.mesh.trust import Trusted
+from compiler.snapshot.names import CERTIFICATE, FROM_AGENT, SecretName
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MAIN, OTHER = (create_authority("shop", name, now=NOW, identity=True) for name in ("main", "other"))

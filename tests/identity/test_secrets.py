@@ -25,7 +25,7 @@ from compiler.envoy.names import authority_secret, identity_secret
 from compiler.identity.authority import Authority, AuthorityName, IdentityError, create_authority
 from compiler.identity.leaf import epoch_at
 from compiler.identity.secrets import IdentitySource, ServedSecret
-from compiler.snapshot.snapshot import SecretName
+from compiler.snapshot.names import SecretName
 from tests.e2e.places import free_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

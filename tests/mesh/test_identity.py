@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from compiler.envoy.resources import ResourceType
-from compiler.mesh.proxy import Trusted
-from compiler.snapshot.snapshot import SecretName, Snapshot
+from compiler.mesh.trust import Trusted
+from compiler.snapshot.names import SecretName
+from compiler.snapshot.snapshot import Snapshot
 from tests.certificates import AUTHORITY
 from tests.trees import compile_texts
 

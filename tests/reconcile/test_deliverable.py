@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from compiler.envoy.resources import ResourceType
 from compiler.reconcile.deliverable import Deliverables, listener_address
 from compiler.snapshot.canonical import render
-from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
-from compiler.snapshot.snapshot import NodeId, SecretName
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy, ServedResource
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.xds.served import CDS, LDS
 
 SHARED = {"a": ServedResource("v1", b"a body")}

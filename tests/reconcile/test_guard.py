@@ -12,7 +12,8 @@ from compiler.reconcile import guard
 from compiler.reconcile.guard import Census, CensusTaker, judge_removal
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.digest import GenerationTree
-from compiler.snapshot.snapshot import NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Snapshot
 
 KINDS = ("mesh", "proxy", "listener", "endpoint", "meshtimeout", "dataplane")
 CENSUSES = st.dictionaries(st.sampled_from(KINDS), st.integers(min_value=0, max_value=60))

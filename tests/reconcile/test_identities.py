@@ -10,8 +10,8 @@ from compiler.identity import secrets
 from compiler.identity.authority import Authority, AuthorityName, IdentityError, create_authority, write_authority
 from compiler.identity.leaf import Leaf
 from compiler.reconcile.identities import ServedIdentities, load_authorities
-from compiler.snapshot.served import ServedGeneration, ServedProxy
-from compiler.snapshot.snapshot import NodeId, SecretName
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.xds.served import Resource
 
 IDENTITY = SecretName(identity_secret("shop"), "builtin", ("spiffe://shop/web",))

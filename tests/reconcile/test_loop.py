@@ -20,7 +20,8 @@ from compiler.reconcile.report import Report
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.failures import NotTheWriter, StoreFull
-from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.source.tree import SourceTree
 
 BROKEN = Code("broken", Severity.ERROR, "", "")

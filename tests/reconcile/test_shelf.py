@@ -12,9 +12,10 @@ from compiler.reconcile.shelf import DataShelf
 from compiler.snapshot.canonical import render
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.failures import StoreError
-from compiler.snapshot.image import ImageReader
+from compiler.snapshot.image.reading import ImageReader
 from compiler.snapshot.lock import acquire_lock
-from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Generation, Snapshot
 
 TIP = Tip("c" * 40, "t" * 40, "subject\n\nbody")
 
@@ -89,7 +90,7 @@ def _generation(cluster: str) -> tuple[Generation, GenerationTree]:
 def test_what_can_wait_takes_no_time_that_a_commit_would_notice_and_is_done_in_the_end(
     shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compiler.snapshot.image._SMALL", 0)
+    monkeypatch.setattr("compiler.snapshot.image.writing._SMALL", 0)
     monkeypatch.setattr("compiler.reconcile.shelf._STEP", 0)
     image = tmp_path / "data" / "serving.image"
     for number in range(40):

@@ -1,8 +1,8 @@
 """A page of the proxies, the count of all, and what differs since the generation before."""
 
 from compiler.reconcile.deliverable import Deliverables
-from compiler.snapshot.served import ServedGeneration, ServedProxy, Touched
-from compiler.snapshot.snapshot import NodeId
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy, Touched
+from compiler.snapshot.names import NodeId
 from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
 

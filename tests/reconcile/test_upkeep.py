@@ -14,8 +14,8 @@ from compiler.reconcile import upkeep
 from compiler.reconcile.deliverable import Deliverables
 from compiler.reconcile.identities import ServedIdentities
 from compiler.reconcile.upkeep import Upkeep
-from compiler.snapshot.served import ServedGeneration, ServedProxy
-from compiler.snapshot.snapshot import NodeId, SecretName
+from compiler.snapshot.image.served import ServedGeneration, ServedProxy
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.state.sqlite import SqliteState
 from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration

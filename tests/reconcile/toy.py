@@ -21,7 +21,8 @@ from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import render
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.lock import Lock
-from compiler.snapshot.snapshot import Generation, NodeId, Snapshot
+from compiler.snapshot.names import NodeId
+from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.source.tree import SourceTree
 
 BROKEN = Code("toy-broken", Severity.ERROR, "the word `broken`", "Only in tests.")

@@ -12,8 +12,9 @@ from compiler.envoy.resources import ResourceType
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.lock import Lock, acquire_lock
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.snapshot.publication import SourceCommit
-from compiler.snapshot.snapshot import Generation, NodeId, SecretName, Snapshot
+from compiler.snapshot.snapshot import Generation, Snapshot
 from compiler.snapshot.store import SnapshotStore
 
 Wanted = Mapping[str, Mapping[str, int]]

@@ -2,7 +2,8 @@
 
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot.diff import Changes, NameChanges, changed
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.names import NodeId, SecretName
+from compiler.snapshot.snapshot import Snapshot
 from tests.snapshot.generations import generation, of_snapshots, snapshot
 
 

@@ -15,7 +15,8 @@ from compiler.snapshot import files as files_module
 from compiler.snapshot.canonical import Rendered, file_bytes
 from compiler.snapshot.digest import Blob, Folder, GenerationTree, blob_id, escape_name, manifest_blob, parse_secrets
 from compiler.snapshot.files import Files
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.names import NodeId, SecretName
+from compiler.snapshot.snapshot import Snapshot
 from tests.snapshot.generations import cluster, snapshot
 
 NAMES = st.sampled_from(["a", "b", "a-b", "a.b", "a0", "web", "z"])

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from compiler.envoy.resources import ResourceType
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.failures import StoreError, StoreFull
-from compiler.snapshot.image import ImageDamaged, ImageReader, ImageWriter, ServedGeneration, rebuild_image
+from compiler.snapshot.image.frames import ImageDamaged
+from compiler.snapshot.image.reading import ImageReader
+from compiler.snapshot.image.served import ServedGeneration
+from compiler.snapshot.image.writing import ImageWriter, rebuild_image
 from compiler.snapshot.snapshot import Generation
 from tests.snapshot.generations import Wanted, generation, of_snapshots, snapshot, source, writing_store
 
@@ -313,7 +316,7 @@ def test_a_compaction_that_is_given_up_leaves_the_image_as_it_was(tmp_path: Path
 
 
 def test_an_image_of_mostly_garbage_wants_compaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compiler.snapshot.image._SMALL", 0)
+    monkeypatch.setattr("compiler.snapshot.image.writing._SMALL", 0)
     writer = ImageWriter(tmp_path / "image")
     number = 0
     while not writer.wants_compaction:

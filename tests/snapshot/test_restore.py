@@ -13,8 +13,9 @@ from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.digest import GenerationTree
 from compiler.snapshot.failures import StoreDamaged
 from compiler.snapshot.from_json import Pieces, fill_message
+from compiler.snapshot.names import NodeId
 from compiler.snapshot.restore import parse_snapshot, restore_generation
-from compiler.snapshot.snapshot import NodeId, Snapshot
+from compiler.snapshot.snapshot import Snapshot
 from tests.snapshot.generations import generation, of_snapshots, source, writing_store
 
 ADDRESSES = ("10.0.0.1", "10.0.0.12", "127.0.0.6", "10.0.0.1", "::1", 'a"b\\', "é")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from compiler.envoy.resources import ResourceType
-from compiler.mesh.value import SHARED
+from compiler.mesh.names import SHARED
 from compiler.review.access.conditions import NEVER, Formula, both
 from compiler.review.access.edge import OUTSIDE
 from compiler.review.access.known import Known

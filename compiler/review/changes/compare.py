@@ -17,7 +17,8 @@ from compiler.review.fields import compare_json, patch_of
 from compiler.review.plan import Kind, ResourceChange
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.files import plain_secret
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.names import NodeId, SecretName
+from compiler.snapshot.snapshot import Snapshot
 
 __all__ = ["NODES", "Comparison", "Difference", "Key", "ProxyDifference", "compare", "plain"]
 

@@ -29,8 +29,9 @@ from compiler.resources.resource_set import Placement, Source
 from compiler.review.access.edge import Edge
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.files import Blob, Files
+from compiler.snapshot.names import NodeId, SecretName
 from compiler.snapshot.references import Links
-from compiler.snapshot.snapshot import NodeId, SecretName, Snapshot
+from compiler.snapshot.snapshot import Snapshot
 from compiler.source.document import Passage
 from compiler.source.places import Place, Places
 from compiler.source.tree import SourceTree

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compiler.envoy.resources import ResourceType
-from compiler.mesh.value import SHARED
+from compiler.mesh.names import SHARED
 from compiler.review.promises.routing.answer import Ask, Outcome, Taken
 from compiler.review.promises.routing.fronts import front_of
 from compiler.review.promises.routing.held import Fleet, Held, read_service_name

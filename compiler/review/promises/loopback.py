@@ -25,7 +25,7 @@ from compiler.envoy.resources import EnvoyResources, ResourceType
 from compiler.identity.authority import Authority, create_authority
 from compiler.identity.leaf import issue_leaf
 from compiler.identity.secrets import trust_domains
-from compiler.mesh.proxy import Trusted
+from compiler.mesh.trust import Trusted
 from compiler.review.promises.calls import clusters_behind
 from compiler.review.promises.left_out import leave_out
 from compiler.review.promises.routing.answer import Ask
@@ -33,7 +33,7 @@ from compiler.review.promises.routing.held import Callee, Fleet, Held, is_http, 
 from compiler.review.promises.routing.table import fraction_of
 from compiler.review.promises.stubs import LOOPBACK, Inbound
 from compiler.snapshot.inline import inline_all
-from compiler.snapshot.snapshot import SecretName
+from compiler.snapshot.names import SecretName
 
 TAKEN: Final = "x-meshwright-taken"
 """Says which route took a request: places of host and route, the cluster, the endpoint, the time it may take."""

@@ -13,7 +13,7 @@ from compiler.envoy.resources import ResourceType
 from compiler.review.promises.routing.answer import CannotTell
 from compiler.review.promises.routing.held import Callee, Fleet, Held, is_http, terminal_filter
 from compiler.review.promises.routing.match import Request, matches_header, matches_string
-from compiler.snapshot.snapshot import FROM_AGENT
+from compiler.snapshot.names import FROM_AGENT
 
 _HTTP_RBAC: Final = "envoy.extensions.filters.http.rbac.v3.RBAC"
 _NETWORK_RBAC: Final = "envoy.extensions.filters.network.rbac.v3.RBAC"

@@ -11,7 +11,7 @@ from google.protobuf import any_pb2
 
 from compiler.envoy.packing import unpack
 from compiler.envoy.resources import ResourceType
-from compiler.mesh.value import SHARED
+from compiler.mesh.names import SHARED
 from compiler.review.promises.routing.answer import CannotTell
 from compiler.review.promises.routing.fronts import choose_chain, door, front_of, is_front
 from compiler.snapshot.snapshot import Snapshot

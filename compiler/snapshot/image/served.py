@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from compiler.snapshot.snapshot import NodeId, SecretName
+from compiler.snapshot.names import NodeId, SecretName
 
 __all__ = ["ServedGeneration", "ServedProxy", "ServedResource", "Touched"]
 

@@ -1,117 +1,28 @@
-"""The serving image: what the server process reads, so that it never opens Git nor parses what people wrote."""
+"""The serving image as the compiler writes it: appended to, and now and then made anew."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from compiler.forks import usable_cores
 from compiler.snapshot.digest import GenerationTree, TreeChanges
 from compiler.snapshot.failures import StoreError, storing
-from compiler.snapshot.image_format import HEADER, GenerationRecord, Places, Record, Segments, decode, encode
+from compiler.snapshot.image.frames import ImageDamaged, frame
+from compiler.snapshot.image.places import Places
+from compiler.snapshot.image.records import HEADER, Record, apply_finished, encode
+from compiler.snapshot.image.served import ServedGeneration
 from compiler.snapshot.objects import sync_folder, write_durably
-from compiler.snapshot.records import ImageDamaged, frame, read_frames
 from compiler.snapshot.restore import restore_generation
-from compiler.snapshot.served import ServedGeneration, ServedProxy, ServedResource
 from compiler.snapshot.snapshot import Generation
 from compiler.snapshot.store import SnapshotStore
 
-__all__ = [
-    "ImageDamaged",
-    "ImageReader",
-    "ImageWriter",
-    "ServedGeneration",
-    "ServedProxy",
-    "ServedResource",
-    "rebuild_image",
-]
+__all__ = ["ImageWriter", "rebuild_image"]
 
 _SMALL: Final = 4 * 1024 * 1024
 _SYNCED_AT_ONCE: Final = 1024 * 1024
 """Bytes; the disk takes some milliseconds for them."""
-
-
-class ImageReader:
-    """Follows an image that another process appends to; a torn end is not seen, only whole generations are.
-
-    The file that was read is held open: the system gives the number of a file that is gone to another one, which would
-    then be taken for the same.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._held: BinaryIO | None = None
-        self._segments = Segments()
-        self._offset = 0
-        self._records = 0
-
-    @property
-    def generation(self) -> ServedGeneration | None:
-        """The one that was read last."""
-        return self._segments.generation
-
-    @property
-    def is_replaced(self) -> bool:
-        """Whether another file is there than was read, as after a compaction: all of it will have to be read."""
-        if self._held is None:
-            return False
-        with suppress(OSError):
-            return not os.path.samestat(self._path.stat(), os.fstat(self._held.fileno()))
-        return False
-
-    def latest(self) -> ServedGeneration | None:
-        """Reads what was appended since; None where no generation was ever finished.
-
-        Raises `ImageDamaged`; `generation` stays what it was, and is served on until the image is made anew.
-        """
-        try:
-            file = self._path.open("rb")
-        except FileNotFoundError:
-            return self.generation
-        with ExitStack() as closing:
-            closing.callback(file.close)
-            if self._held is None or not _is_longer(file, self._held, self._offset):
-                if self._load(file.read()):
-                    self._hold(file)
-                    closing.pop_all()
-                return self._segments.hand_out()
-            file.seek(self._offset)
-            self._read_on(file.read())
-        return self._segments.hand_out()
-
-    def _read_on(self, content: bytes) -> None:
-        try:
-            read = _apply(self._segments.apply, content, 0, self._records)
-        except ImageDamaged:
-            self._hold(None)  # the next look reads all of whatever stands there then
-            raise
-        self._offset, self._records = self._offset + read.end, self._records + read.records
-
-    def _load(self, content: bytes) -> bool:
-        """A new file: nothing is taken over until all of it is read; whether it was."""
-        if not HEADER.startswith(content[: len(HEADER)]):
-            raise ImageDamaged(f"{self._path} is no serving image of this version")
-        if len(content) < len(HEADER):
-            return False
-        segments = Segments(self.generation)
-        read = _apply(segments.apply, content, len(HEADER), 0)
-        if segments.generation is None:
-            return False
-        segments.forget_known()
-        self._segments, self._offset, self._records = segments, read.end, read.records
-        return True
-
-    def _hold(self, file: BinaryIO | None) -> None:
-        if self._held is not None:
-            self._held.close()
-        self._held = file
-
-
-def _is_longer(file: BinaryIO, held: BinaryIO, offset: int) -> bool:
-    """Whether it is the file that is held, with at least what was read of it."""
-    now, before = os.fstat(file.fileno()), os.fstat(held.fileno())
-    return os.path.samestat(now, before) and now.st_size >= offset
 
 
 class ImageWriter:
@@ -181,7 +92,7 @@ class ImageWriter:
         if not content.startswith(HEADER):
             return
         places = Places()
-        read = _apply(places.note, content, len(HEADER), 0)
+        read = apply_finished(places.note, content, len(HEADER), 0)
         if places.last is not None:
             self._places, self._last = places, places.last
             self._end, self._records, self._whole, self._size_when_whole = read.end, read.records, False, read.end
@@ -259,27 +170,6 @@ def rebuild_image(store: SnapshotStore, path: Path) -> ImageWriter:
     writer = ImageWriter(path)
     writer.append(restored.generation, store.published.number, restored.files)
     return writer
-
-
-class _Read(NamedTuple):
-    """Where the last finished generation ends, and how many records were taken over up to there."""
-
-    end: int
-    records: int
-
-
-def _apply(take_over: Callable[[Record], None], content: bytes, start: int, number: int) -> _Read:
-    """Takes over every finished generation; records behind the last one are left for the next time."""
-    pending: list[Record] = []
-    end, records = start, 0
-    for found in read_frames(content, start, number):
-        pending.append(decode(found.payload))
-        if isinstance(pending[-1], GenerationRecord):
-            for record in pending:
-                take_over(record)
-            end, records = found.end, records + len(pending)
-            pending.clear()
-    return _Read(end, records)
 
 
 def _same(one: ServedGeneration, other: ServedGeneration) -> bool:
