@@ -28,8 +28,8 @@ _ACCEPTED_AT_ONCE: Final = 32
 _ROOM: Final = 64 * 1024
 """Bytes that are read at once."""
 
-_SECONDS_BETWEEN_LOOKS: Final = 1.0
-"""At all connections, of which 10,000 take some milliseconds."""
+_SECONDS_BETWEEN_LOOKS: Final = 2.5
+"""At all connections, of which 10,000 take some 10 ms: all that is looked for may be noticed a little late."""
 
 _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -149,7 +149,7 @@ class Http2Server:
         """One timer for all: who does not shake hands, is quiet, takes nothing, or does not go."""
         loop, bounds = asyncio.get_running_loop(), self._bounds
         shortest = min(bounds.handshake, bounds.linger, bounds.keepalive_time, bounds.keepalive_timeout, bounds.idle)
-        self._looking = loop.call_later(min(_SECONDS_BETWEEN_LOOKS, shortest / 4), self._look)
+        self._looking = loop.call_later(min(_SECONDS_BETWEEN_LOOKS, shortest / 2), self._look)
         now = loop.time()
         for wire, since in tuple(self._young.items()):
             if now - since < bounds.handshake:
