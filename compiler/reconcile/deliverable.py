@@ -1,43 +1,13 @@
 """From what the image holds to what the xDS server sends: framed at first use, and shared where the image shares."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from compiler.snapshot.image.served import ServedGeneration, ServedProxy, ServedResource
-from compiler.xds.served import LDS, Generation, ProxyConfig, Resource, Touched
+from compiler.xds.served import LDS, Generation, LazyTypes, ProxyConfig, Resource, Touched
 
 _SLACK: Final = 10_000
 """Forgotten resources that may linger before they are swept out."""
-
-
-class _Types(Mapping[str, Mapping[str, Resource]]):
-    """What one proxy holds; made when the server first looks at it, which it does only where the proxy is connected."""
-
-    __slots__ = ("_held", "_made", "_make")
-
-    def __init__(
-        self,
-        held: Mapping[str, Mapping[str, ServedResource]],
-        make: Callable[[str, Mapping[str, ServedResource]], Mapping[str, Resource]],
-    ) -> None:
-        self._held = held
-        self._make = make
-        self._made: dict[str, Mapping[str, Resource]] = {}
-
-    def __getitem__(self, type_url: str) -> Mapping[str, Resource]:
-        made = self._made.get(type_url)
-        if made is None:
-            made = self._made[type_url] = self._make(type_url, self._held[type_url])
-        return made
-
-    def __contains__(self, type_url: object) -> bool:
-        return type_url in self._held
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
-
-    def __len__(self) -> int:
-        return len(self._held)
 
 
 class Deliverables:
@@ -72,7 +42,7 @@ class Deliverables:
             self._sweep()
 
     def _proxy(self, proxy: ServedProxy) -> ProxyConfig:
-        types = _Types(proxy.resources, self._map)
+        types = LazyTypes(proxy.resources, self._map)
         return ProxyConfig(proxy.digest, types, tuple([secret.name for secret in proxy.secrets]))
 
     def _map(self, type_url: str, held: Mapping[str, ServedResource]) -> Mapping[str, Resource]:

@@ -54,7 +54,7 @@ def join_response(
     """A DiscoveryResponse or, with the same field numbers, a DeltaDiscoveryResponse."""
     parts = [frame_string(_RESPONSE_VERSION, version), *resources]
     parts += (_frame_type(type_url), frame_string(_RESPONSE_NONCE, nonce))
-    parts += (_open_field(_RESPONSE_REMOVED, len(name)) + name for name in (each.encode() for each in removed))
+    parts += [_open_field(_RESPONSE_REMOVED, len(name)) + name for name in map(str.encode, removed)]
     return b"".join(parts)
 
 
@@ -64,5 +64,7 @@ def _frame_type(type_url: str) -> bytes:
     return frame_string(_RESPONSE_TYPE_URL, type_url)
 
 
+@lru_cache(maxsize=4096)
 def _open_field(field: int, length: int) -> bytes:
+    """Few lengths are met, over and over."""
     return encode_varint(field << 3 | _LENGTH_DELIMITED) + encode_varint(length)

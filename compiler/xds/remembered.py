@@ -73,7 +73,8 @@ class Remembered:
     def forget_refusals(self, kept_type: str | None = None) -> None:
         """A new configuration is given a fair trial, also of what was refused in another company."""
         self.refused_digest = None
-        self.refused = {each for each in self.refused if each[0] == kept_type}
+        if self.refused:
+            self.refused = {each for each in self.refused if each[0] == kept_type}
 
     @property
     def record(self) -> UnrepairedNack | None:

@@ -1,9 +1,9 @@
 """What is served: framed resources, one proxy's set of them, and a generation of all proxies."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from compiler.xds.framing import frame_delta_resource, frame_sotw_resource
 
@@ -57,6 +57,41 @@ class Resource:
         yield self.body
 
 
+class LazyTypes(Mapping[str, Mapping[str, Resource]]):
+    """One proxy's resources by type URL, made of what is `held` when they are first looked at.
+
+    `make` gives the same mapping for the same one held; only a proxy that is connected is ever looked at.
+    """
+
+    __slots__ = ("_made", "_make", "held")
+
+    def __init__(
+        self, held: Mapping[str, Mapping[str, Any]], make: Callable[[str, Mapping[str, Any]], Mapping[str, Resource]]
+    ) -> None:
+        self.held = held
+        self._make = make
+        self._made: dict[str, Mapping[str, Resource]] = {}
+
+    def __getitem__(self, type_url: str) -> Mapping[str, Resource]:
+        made = self._made.get(type_url)
+        if made is None:
+            made = self._made[type_url] = self._make(type_url, self.held[type_url])
+        return made
+
+    def get(self, type_url: str, default: Any = None) -> Any:
+        """As a Mapping's, which looks by raising and catching what `__getitem__` raises."""
+        return self[type_url] if type_url in self.held else default
+
+    def __contains__(self, type_url: object) -> bool:
+        return type_url in self.held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
     """All that one proxy is to hold, by type URL and name; secrets by name only.
@@ -67,6 +102,13 @@ class ProxyConfig:
     digest: str
     resources: Mapping[str, Mapping[str, Resource]]
     secrets: tuple[str, ...] = ()
+
+    def list_changed_types(self, former: "ProxyConfig") -> list[str]:
+        """In delivery order; equal mappings are mostly the same object, and what was made of them need not be asked."""
+        before, after = former.resources, self.resources
+        if isinstance(before, LazyTypes) and isinstance(after, LazyTypes):
+            before, after = before.held, after.held
+        return [url for url in DELIVERY_ORDER if before.get(url) is not after.get(url)]
 
     def of(self, type_url: str) -> Mapping[str, Resource]:
         return self.resources.get(type_url, NOTHING)

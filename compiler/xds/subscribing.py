@@ -10,6 +10,8 @@ def resubscribe(state: TypeState, request: Request) -> tuple[str, ...]:
     match request:
         case DeltaRequest():
             added, dropped = request.subscribe, request.unsubscribe
+            if not added and not dropped:
+                return ()
         case SotwRequest() if not state.whole:
             if request.names == state.listed:
                 return ()

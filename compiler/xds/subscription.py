@@ -280,10 +280,13 @@ class Subscription:
             self._refused_names[url] = aim_type(self.types[url], self.config, self.memory, self._secrets)
 
     def _list_changed_types(self, former: ProxyConfig, config: ProxyConfig) -> list[str]:
-        """Equal mappings are mostly the same object; secrets are told by what this and the last good one name."""
-        before, after = former.resources, config.resources
-        changed = [url for url in DELIVERY_ORDER if before.get(url) is not after.get(url)]
-        return changed if list_secrets(config, self.memory) == self._allowed else [*changed, SDS]
+        """Secrets are told by what this and the last good one name."""
+        changed = config.list_changed_types(former)
+        if config.secrets == former.secrets and self.memory.fallback is former:
+            same = len(self._allowed) == len(former.secrets)  # it has all of the former one's, and no more
+        else:
+            same = list_secrets(config, self.memory) == self._allowed
+        return changed if same else [*changed, SDS]
 
     def _window(self, state: TypeState) -> int:
         """Envoy merges its answers to several state-of-the-world responses of a type; to deltas it answers each."""

@@ -1,10 +1,13 @@
 """What a node is meant to hold now: its configuration, or the last good one where the configuration was refused."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from compiler.xds.remembered import Remembered
 from compiler.xds.served import EDS, NOTHING, SDS, ProxyConfig, Resource
 from compiler.xds.type_state import TypeState
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def choose_base(config: ProxyConfig, memory: Remembered) -> ProxyConfig:
@@ -24,6 +27,9 @@ def aim_type(
     state: TypeState, config: ProxyConfig, memory: Remembered, secrets: Mapping[str, Resource]
 ) -> frozenset[str]:
     """Set one type's target; returns the names whose configured content was refused."""
+    if not memory.refused and memory.refused_digest is None and state.type_url != SDS:
+        state.aim(config.resources.get(state.type_url, NOTHING), _NOBODY)
+        return _NOBODY
     wanted = _list_wanted(state.type_url, config, memory, secrets)
     refused = _list_refused(state.type_url, wanted, memory)
     if not refused:

@@ -50,16 +50,22 @@ def may_remove(types: Types, *, patient: bool) -> bool:
 
 
 def is_finished(types: Types, *, patient: bool) -> bool:
-    """The client has ACKed all that it is to hold, and nothing else is left there."""
+    """The client has ACKed all that it is to hold, nothing else is left there, and removals would not have to wait."""
     for state in types.values():
         if state.flights or state.asked or state.changed or state.gone or state.greeting_due:
             return False
-    return may_remove(types, patient=patient)
+        if state.withheld or (state.whole and not state.opened and state.target):
+            return False
+    return not (patient and is_awaiting(types))
 
 
 def is_awaiting(types: Types) -> bool:
     """There are resources that the client has not asked for yet, though a listener of its target surely names them."""
-    return any(not types[url].target.keys() <= types[url].names for url in _REFERENCED)
+    for url in _REFERENCED:
+        state = types[url]
+        if state.target and not state.target.keys() <= state.names:
+            return True
+    return False
 
 
 def may_be_new(types: Types, type_url: str) -> bool:
