@@ -146,11 +146,13 @@ class Subscription:
 
     def _take_batch(self, state: TypeState) -> Response | None:
         """A handover flies alone: what follows may need a name that it only tries to remove."""
-        if any(flight.is_handover for flight in state.flights.values()):
+        if state.flights and any(flight.is_handover for flight in state.flights.values()):
             return None
         handovers = find_handovers(state)
-        later = {name for each in handovers for name in each.additions}
-        plain = sorted(name for name in (*state.asked, *state.changed) if name not in later)
+        plain = sorted((*state.asked, *state.changed))
+        if handovers:
+            later = {name for each in handovers for name in each.additions}
+            plain = [name for name in plain if name not in later]
         if plain:
             return self._send(state, take_portion(state, plain))
         if handovers:

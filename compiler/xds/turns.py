@@ -78,7 +78,9 @@ def find_handovers(state: TypeState) -> tuple[Handover, ...]:
 
     A name from before a restart whose content nobody knows may hold any address: it is exchanged for all new ones.
     """
-    owed = {name: state.target[name].exclusive for name in (*state.asked, *state.changed)} if state.gone else {}
+    if not state.gone:
+        return ()
+    owed = {name: state.target[name].exclusive for name in (*state.asked, *state.changed)}
     holders = {key: name for name in state.gone for key in state.may_hold(name)}
     known = tuple(
         Handover((name,), (holders[key],)) for name, key in sorted(owed.items()) if key is not None and key in holders
