@@ -19,7 +19,7 @@ from compiler.identity.authority import IdentityError
 from compiler.identity.vault import VaultFolder
 from compiler.reconcile.address import Refusal, parse_address
 from compiler.reconcile.channel import Channel, Message, die_with, take_standard_streams
-from compiler.reconcile.collection import collect_later, settle_memory
+from compiler.reconcile.collection import collect_later, settle_memory, spare_storms
 from compiler.reconcile.convergence import Convergence
 from compiler.reconcile.deliverable import Deliverables
 from compiler.reconcile.exit_codes import FINE, UNAVAILABLE, UNREADABLE
@@ -104,7 +104,8 @@ class Server:
         self._say_serving()
         loop = asyncio.get_running_loop()
         keeping_up = self._upkeep.keep_up(self._look_at_image, self._note)
-        tasks = (self._beat(), keeping_up, self._upkeep.issue_ahead(), self._upkeep.watch_secrets())
+        sparing = spare_storms(lambda: self._xds.opened)
+        tasks = (self._beat(), keeping_up, self._upkeep.issue_ahead(), self._upkeep.watch_secrets(), sparing)
         self._background += [loop.create_task(each) for each in tasks]
         await self._websites.answer(self, self._questions, self._stopped)
         await self._stopped.wait()

@@ -55,6 +55,8 @@ class XdsServer:
     ) -> None:
         self.metrics = metrics or Metrics()
         self.delivery: Delivery | None = None
+        self.opened = 0
+        """Streams that were ever opened."""
         self._configs = configs
         self._secrets = secrets
         self._admit = admit
@@ -191,6 +193,7 @@ class XdsServer:
             machine.on_config(config)
         stream = Stream(node, machine, protocol, call, self._around)
         self._streams[node.id] = stream
+        self.opened += 1
         self.metrics.streams.labels(_name_protocol(protocol)).inc()
         return stream
 

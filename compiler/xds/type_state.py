@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from compiler.xds.served import NOTHING, WILDCARD_TYPES, Resource, sum_marks
 
@@ -112,7 +112,7 @@ class TypeState:
         if not self.opened:
             return
         if former is not target:
-            self.judge(sorted(_list_differences(former, target)))
+            self.judge(_DIFFERENCES.between(former, target))
             if self.unsure or not self.held.keys() <= target.keys():
                 # What is held and in neither target (claimed from before a restart) may have become removable.
                 self.judge([name for name in (*self.held, *self.unsure) if name not in target])
@@ -147,10 +147,24 @@ class TypeState:
         return self.unsure.get(name, frozenset()) if held is None else _list_keys(held)
 
 
-def _list_differences(former: Mapping[str, Resource], target: Mapping[str, Resource]) -> list[str]:
-    """Equal resources are mostly the very same object."""
-    changed = [name for name, each in target.items() if former.get(name) is not each]
-    return [*changed, *(former.keys() - target.keys())]
+class _Differences:
+    """Of the two mappings that were compared last, by their identity: replicas share theirs, and are told in a row."""
+
+    def __init__(self) -> None:
+        self._former: Mapping[str, Resource] = NOTHING
+        self._target: Mapping[str, Resource] = NOTHING
+        self._names: list[str] = []
+
+    def between(self, former: Mapping[str, Resource], target: Mapping[str, Resource]) -> list[str]:
+        """Names in order; equal resources are mostly the very same object."""
+        if former is not self._former or target is not self._target:
+            changed = [name for name, each in target.items() if former.get(name) is not each]
+            gone = former.keys() - target.keys()
+            self._former, self._target, self._names = former, target, sorted([*changed, *gone])
+        return self._names
+
+
+_DIFFERENCES: Final = _Differences()
 
 
 def _list_keys(resource: Resource) -> frozenset[str]:

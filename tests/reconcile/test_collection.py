@@ -28,3 +28,33 @@ def test_cycles_are_collected_again_soon_after_a_generation_though_others_follow
         assert any(asyncio.run(pass_generations_on()))
     finally:
         gc.enable()
+
+
+def test_while_a_fleet_connects_nothing_is_collected_and_afterwards_it_counts_as_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collection, "_LOOK", 0.01)
+    came = 0
+
+    async def storm() -> None:
+        nonlocal came
+        sparing = asyncio.create_task(collection.spare_storms(lambda: came))
+        await asyncio.sleep(0.03)
+        assert gc.isenabled()
+        while gc.isenabled():
+            came += 100
+            await asyncio.sleep(0.005)
+        frozen, kept = gc.get_freeze_count(), [[number] for number in range(1000)]
+        while not gc.isenabled():
+            await asyncio.sleep(0.005)
+        assert gc.get_freeze_count() >= frozen + len(kept)
+        came += 1
+        await asyncio.sleep(0.03)
+        assert gc.isenabled()
+        sparing.cancel()
+
+    try:
+        asyncio.run(asyncio.wait_for(storm(), 20))
+    finally:
+        gc.enable()
+        gc.unfreeze()

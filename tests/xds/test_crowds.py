@@ -1,6 +1,7 @@
 """Many clients at once on a real loopback server: a fleet that comes back, and clients that never read."""
 
 import asyncio
+import gc
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,10 +10,14 @@ import grpc
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
+from compiler.xds.admission import Conversation
 from compiler.xds.limits import Limits
 from compiler.xds.served import CDS, EDS, LDS, ProxyConfig, Resource
 from compiler.xds.server import XdsServer
 from compiler.xds.sources import CurrentGeneration
+from compiler.xds.stream import Stream
+from compiler.xds.subscription import Subscription
+from compiler.xds.type_state import Flight, TypeState
 from tests.xds.adsclient import SERVICE
 from tests.xds.build import NODE, config, generation
 from tests.xds.carrying import make_server
@@ -81,6 +86,31 @@ async def test_a_client_that_does_not_read_is_let_go_sooner_where_others_wait() 
         begun = time.monotonic()
         await until(lambda: not server.list_proxies())
         assert time.monotonic() - begun < 5.0
+
+
+@on_a_loop
+async def test_streams_that_come_and_go_leave_nothing_to_the_garbage_collector() -> None:
+    """It does not run while a fleet connects, and what was there by then it never looks at again."""
+    first, second = (
+        config(name, {CDS: [cluster("a", len(name))], LDS: [listener("in")]}) for name in ("one", "second")
+    )
+    source = CurrentGeneration(generation(1, {NODE: first}))
+    server = make_server(source)
+    port = await server.serve("127.0.0.1:0")
+    gc.collect()
+    gc.disable()
+    try:
+        for number, each in enumerate((second, first), 2):
+            async with connected(port) as client:
+                await accept_first(server, client)
+                source.publish(generation(number, {NODE: each}))
+                await client.answer(await client.receive())
+            await until(lambda: not server.connected)
+        await asyncio.sleep(0.05)
+        assert not {Stream, Subscription, TypeState, Conversation, Flight} & {type(one) for one in gc.get_objects()}
+    finally:
+        gc.enable()
+        await server.stop(0.2)
 
 
 async def accept_first(server: XdsServer, client: Any) -> None:
