@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from compiler.cli.exits import FINE, FOUND
-from compiler.importing.placing import Layout
+from compiler.importing.layout import Layout
 
 if TYPE_CHECKING:
     from compiler.diagnostics import Diagnostic

@@ -9,7 +9,8 @@ from typing import Any
 from compiler.diagnostics import Checked
 from compiler.formatting.canonical import Formatter
 from compiler.importing.cleaning import clean, find_origins
-from compiler.importing.placing import Layout, Typed, place
+from compiler.importing.layout import Layout
+from compiler.importing.placing import Typed, place
 from compiler.importing.secrets import Withheld, bare, withhold
 from compiler.importing.sets import collapse
 from compiler.importing.stream import Exported, Sort, read_stream

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from itertools import chain, count
 from typing import Any, Final
 
+from compiler.importing.layout import Layout
 from compiler.resources.envelope import read_envelope
 
 ROOT: Final = "mesh"
@@ -17,13 +17,6 @@ _LONGEST_NAME: Final = 200
 
 Typed = tuple[str, Mapping[str, Any]]
 """A document with its type."""
-
-
-class Layout(StrEnum):
-    """`resource`: mesh/default/MeshTimeout/slow.yaml; `type`: mesh/default/MeshTimeout.yaml with all of them."""
-
-    RESOURCE = "resource"
-    TYPE = "type"
 
 
 def place(values: Sequence[Typed], layout: Layout) -> Mapping[str, Sequence[Typed]]:

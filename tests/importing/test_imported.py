@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from compiler.importing.imported import Imported, Wanted, import_stream, write_files
-from compiler.importing.placing import Layout
+from compiler.importing.layout import Layout
 from compiler.resources.judge import judge
 from compiler.resources.schema import Schemas
 from tests.importing.exports import (

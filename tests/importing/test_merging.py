@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from compiler.importing.imported import Imported, Wanted, import_stream
+from compiler.importing.layout import Layout
 from compiler.importing.merging import merge, overlay, write
-from compiler.importing.placing import Layout
 from compiler.resources.schema import Schemas
 from tests.importing.exports import MESH, RETRY, SECRETS, TIMEOUT, dataplane, stream
 
