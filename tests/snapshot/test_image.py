@@ -315,13 +315,19 @@ def test_a_compaction_that_is_given_up_leaves_the_image_as_it_was(tmp_path: Path
     assert_serves(read(tmp_path / "image"), generation(NEW))
 
 
-def test_an_image_of_mostly_garbage_wants_compaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_more_than_a_third_garbage_wants_compaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("compiler.snapshot.image.writing._SMALL", 0)
     writer = ImageWriter(tmp_path / "image")
-    number = 0
+    number = whole = 0
     while not writer.wants_compaction:
         number += 1
-        writer.append(generation({"w/p": {"one": number}}), number)
+        writer.append(generation({"w/p": {"one": number}} | {f"w/{rest}": {rest: 1} for rest in "abcdefgh"}), number)
+        first = number == 1 and (tmp_path / "image").stat().st_size
+        whole = first or whole
+    end = (tmp_path / "image").stat().st_size
+    assert end > 1.5 * whole
     assert 2 < number < 20
     writer.compact()
     assert not writer.wants_compaction
