@@ -113,7 +113,10 @@ class Connection:
             self._fail(fault)
         if self.outbox.blocked and self.outbox.size > self.bounds.reply_bytes:
             self.cut()
-        self._pump()
+        if self._ready or self._actions or self._leaving or self.outbox.size:
+            self._pump()
+        else:
+            self._turning = False  # most ACKs owe nobody a word
 
     def drain(self) -> None:
         """The socket has taken all that it had refused."""
