@@ -14,6 +14,8 @@ _TOLD_WITHIN: Final = 1.0
 _LOOK: Final = 0.25
 _STORM: Final = 20
 """Streams that come between two looks: by then some 3,000 objects that stay."""
+_LONGEST: Final = 240
+"""Looks, a minute: a fleet that comes and goes without an end is spared no longer, and is looked through as ever."""
 
 
 def settle_memory() -> None:
@@ -35,14 +37,15 @@ async def spare_storms(count_streams: Callable[[], int]) -> None:
     A fleet that connects makes a million objects that stay as long as its streams: each would be looked through twice,
     for a tenth of the storm's CPU, and not one is ever found in a cycle. When the storm is over they count as settled.
     """
-    seen, storming = count_streams(), False
+    seen, storming = count_streams(), 0
     while True:
         await asyncio.sleep(_LOOK)
         before, seen = seen, count_streams()
         if seen - before >= _STORM:
-            gc.disable()
-            storming = True
+            storming += 1
+            (gc.disable if storming < _LONGEST else gc.enable)()
         elif storming:
-            storming = False
-            gc.freeze()
+            if storming < _LONGEST:
+                gc.freeze()
             gc.enable()
+            storming = 0

@@ -58,3 +58,30 @@ def test_while_a_fleet_connects_nothing_is_collected_and_afterwards_it_counts_as
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_a_storm_without_an_end_is_not_spared_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "_LOOK", 0.005)
+    monkeypatch.setattr(collection, "_LONGEST", 5)
+    came = 0
+
+    def count() -> int:
+        nonlocal came
+        came += 100
+        return came
+
+    async def storm() -> None:
+        sparing, frozen = asyncio.create_task(collection.spare_storms(count)), gc.get_freeze_count()
+        while gc.isenabled():
+            await asyncio.sleep(0.001)
+        while not gc.isenabled():
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert gc.isenabled()
+        assert gc.get_freeze_count() <= frozen
+        sparing.cancel()
+
+    try:
+        asyncio.run(asyncio.wait_for(storm(), 20))
+    finally:
+        gc.enable()
