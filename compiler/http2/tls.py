@@ -69,10 +69,10 @@ class TlsWire:
             self._connection.drain()
 
     def lose(self) -> None:
-        self._over = True
-        if self._connection is not None:
-            self._connection.lose()
-            self._connection = None
+        connection = self._connection
+        self._part()
+        if connection is not None:
+            connection.lose()
 
     # For the connection.
 
@@ -89,7 +89,7 @@ class TlsWire:
 
     def close(self) -> None:
         """With a word of farewell, so that nobody else could have cut the last one."""
-        self._over = True
+        self._part()
         with suppress(ssl.SSLError):
             self._object.unwrap()
         if self._outgoing.pending:
@@ -97,8 +97,13 @@ class TlsWire:
         self._wire.close()
 
     def abort(self) -> None:
-        self._over = True
+        self._part()
         self._wire.abort()
+
+    def _part(self) -> None:
+        """The connection knows this, and neither is left to the garbage collector."""
+        self._over = True
+        self._connection = None
 
     # For the server.
 
@@ -107,22 +112,22 @@ class TlsWire:
             self._connection.look(now)
 
     def check_settled(self) -> None:
-        if self._connection is None:
-            self.abort()
-        else:
+        if self._connection is not None:
             self._connection.check_settled()
+        elif not self._over:
+            self.abort()
 
     def retire(self) -> None:
-        if self._connection is None:
-            self.abort()
-        else:
+        if self._connection is not None:
             self._connection.retire()
+        elif not self._over:
+            self.abort()
 
     def cut(self) -> None:
-        if self._connection is None:
-            self.abort()
-        else:
+        if self._connection is not None:
             self._connection.cut()
+        elif not self._over:
+            self.abort()
 
     def _shake_hands(self) -> bool:
         """Raises SSLError; who names no protocol of ours is not served."""

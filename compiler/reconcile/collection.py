@@ -15,7 +15,7 @@ _LOOK: Final = 0.25
 _STORM: Final = 20
 """Streams that come between two looks: by then some 3,000 objects that stay."""
 _LONGEST: Final = 240
-"""Looks, a minute: a fleet that comes and goes without an end is spared no longer, and is looked through as ever."""
+"""Looks, a minute: who comes and goes without an end is looked through as ever, until there was a minute's calm."""
 
 
 def settle_memory() -> None:
@@ -35,17 +35,19 @@ async def spare_storms(count_streams: Callable[[], int]) -> None:
     """For as long as the server runs; `count_streams` says how many have come since the start.
 
     A fleet that connects makes a million objects that stay as long as its streams: each would be looked through twice,
-    for a tenth of the storm's CPU, and not one is ever found in a cycle. When the storm is over they count as settled.
+    for a tenth of the storm's CPU, and no stream leaves any in a cycle. After the storm they count as settled.
     """
-    seen, storming = count_streams(), 0
+    seen, spared, calm = count_streams(), 0, 0
     while True:
         await asyncio.sleep(_LOOK)
         before, seen = seen, count_streams()
-        if seen - before >= _STORM:
-            storming += 1
-            (gc.disable if storming < _LONGEST else gc.enable)()
-        elif storming:
-            if storming < _LONGEST:
+        is_storm = seen - before >= _STORM
+        spared, calm = (spared + 1, 0) if is_storm else (spared, calm + 1)
+        if is_storm and spared < _LONGEST:
+            gc.disable()
+        elif spared and (is_storm or calm == 1):
+            if spared < _LONGEST:
                 gc.freeze()
             gc.enable()
-            storming = 0
+        if calm >= _LONGEST:
+            spared = 0

@@ -13,6 +13,9 @@ def take_flight(state: TypeState, nonce: str) -> tuple[Flight, tuple[str, ...]] 
     if flight is None:
         return None
     last = state.last_touch
+    if not state.flights and len(last) == len(flight.names):  # only what is in flight is noted there
+        last.clear()
+        return flight, flight.names
     touched = tuple([name for name in flight.names if last.get(name) == nonce])
     for name in touched:
         del last[name]

@@ -49,7 +49,7 @@ def launch(
     names = (*[resource.name for resource in additions], *removals)
     before = {name: state.held[name] for name in names if name in state.held} if state.held else _NOTHING_HELD
     repairs = frozenset(state.unsure).intersection(names) if state.unsure else _NOTHING
-    _believe(state, additions, names, removals, nonce)
+    _believe(state, additions, names, removals, nonce, is_owed=additions is trial and not removals)
     marks = state.marks if full_state else 0
     version = format_marks(marks) if full_state else digest
     flight = Flight(nonce, digest, version, additions, removals, before, marks, trial, repairs, names)
@@ -67,15 +67,25 @@ def resend_endpoints(endpoints: TypeState, clusters: Flight) -> None:
 
 
 def _believe(
-    state: TypeState, additions: tuple[Resource, ...], names: tuple[str, ...], removals: tuple[str, ...], nonce: str
+    state: TypeState,
+    additions: tuple[Resource, ...],
+    names: tuple[str, ...],
+    removals: tuple[str, ...],
+    nonce: str,
+    *,
+    is_owed: bool,
 ) -> None:
+    """`is_owed`: all of it is the target's, as it was owed."""
     state.hold(*additions)
     for name in removals:
         state.let_go(name)
         state.denied.pop(name, None)
     state.last_touch.update(dict.fromkeys(names, nonce))
     state.greeting_due, state.sent = False, True
-    state.judge(names)
+    if is_owed:
+        state.settle(names)
+    else:
+        state.judge(names)
 
 
 def _cover_unsure(

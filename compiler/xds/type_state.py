@@ -35,7 +35,7 @@ class Flight(NamedTuple):
 
 @dataclass(slots=True)
 class TypeState:
-    """`asked` is owed at once, `changed` in its turn, `gone` last of all; `judge` alone writes these three.
+    """`asked` is owed at once, `changed` in its turn, `gone` last of all; `judge` and `settle` alone write these three.
 
     `unsure` maps names whose state at the client nobody knows to the exclusive keys that they may hold there.
     Of a `whole` type a client takes all that there is, so that absence is a removal.
@@ -125,10 +125,12 @@ class TypeState:
     def judge(self, names: Iterable[str]) -> None:
         """What is owed of a name follows from what is wanted, held and doubted, and from nothing else."""
         asked, changed, gone = self.asked, self.changed, self.gone
+        owing = bool(asked or changed or gone)
         for name in names:
-            asked.pop(name, None)
-            changed.pop(name, None)
-            gone.pop(name, None)
+            if owing:
+                asked.pop(name, None)
+                changed.pop(name, None)
+                gone.pop(name, None)
             wanted = self.target.get(name) if self.wildcard or name in self.names else None
             held = self.held.get(name)
             if wanted is None:
@@ -140,6 +142,12 @@ class TypeState:
                 asked[name] = None
             elif held is not wanted and held.version != wanted.version:
                 changed[name] = None
+
+    def settle(self, names: Iterable[str]) -> None:
+        """As `judge`, of names that were owed and of which just that is held now which is wanted."""
+        for name in names:
+            self.asked.pop(name, None)
+            self.changed.pop(name, None)
 
     def may_hold(self, name: str) -> frozenset[str]:
         """The exclusive keys that the client may have in use under this name."""

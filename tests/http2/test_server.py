@@ -282,3 +282,26 @@ def test_connections_that_come_and_go_leave_nothing_to_the_garbage_collector() -
         run(work(secured=True))
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plaintext", "tls"])
+@pytest.mark.parametrize("said", [HELLO, HELLO + data(0, b"")], ids=["silent", "at fault and never gone"])
+def test_connections_that_the_server_ends_leave_nothing_to_the_garbage_collector(said: bytes, secured: bool) -> None:
+    bounds = Bounds(keepalive_time=0.1, keepalive_timeout=0.1, linger=0.1)
+
+    async def work() -> None:
+        async with served(tls=tls_of_server(verify=False) if secured else None, bounds=bounds) as here:
+            gc.collect()
+            gc.disable()
+            reader, writer = await connect(here, said, secured=secured)
+            await until(lambda: here.server.connections == 1)
+            await until(lambda: here.server.connections == 0)
+            await asyncio.sleep(0.05)
+            assert not {"Connection", "Intake", "SocketWire", "TlsWire", "FrameReader"} & list_ours()
+            writer.transport.abort()
+            del reader
+
+    try:
+        run(work())
+    finally:
+        gc.enable()

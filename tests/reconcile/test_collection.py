@@ -60,24 +60,28 @@ def test_while_a_fleet_connects_nothing_is_collected_and_afterwards_it_counts_as
         gc.unfreeze()
 
 
-def test_a_storm_without_an_end_is_not_spared_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dips", [False, True])
+def test_a_storm_without_an_end_is_not_spared_for_ever(monkeypatch: pytest.MonkeyPatch, *, dips: bool) -> None:
     monkeypatch.setattr(collection, "_LOOK", 0.005)
-    monkeypatch.setattr(collection, "_LONGEST", 5)
-    came = 0
+    monkeypatch.setattr(collection, "_LONGEST", 6)
+    looks = came = 0
 
     def count() -> int:
-        nonlocal came
-        came += 100
+        nonlocal looks, came
+        looks += 1
+        came += 0 if dips and looks % 3 == 0 else 100
         return came
 
     async def storm() -> None:
-        sparing, frozen = asyncio.create_task(collection.spare_storms(count)), gc.get_freeze_count()
+        sparing = asyncio.create_task(collection.spare_storms(count))
         while gc.isenabled():
             await asyncio.sleep(0.001)
-        while not gc.isenabled():
+        while looks < 12:
             await asyncio.sleep(0.001)
-        await asyncio.sleep(0.05)
-        assert gc.isenabled()
+        frozen = gc.get_freeze_count()
+        while looks < 40:
+            assert gc.isenabled()
+            await asyncio.sleep(0.001)
         assert gc.get_freeze_count() <= frozen
         sparing.cancel()
 
@@ -85,3 +89,4 @@ def test_a_storm_without_an_end_is_not_spared_for_ever(monkeypatch: pytest.Monke
         asyncio.run(asyncio.wait_for(storm(), 20))
     finally:
         gc.enable()
+        gc.unfreeze()
