@@ -1,6 +1,7 @@
 """Who is being written to and since when: a client that does not read is let go, the sooner the more others wait."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from compiler.xds.budget import ByteBudget
@@ -22,10 +23,9 @@ class Writes:
 
     def begin(self, writer: object, give_up: Callable[[], None]) -> None:
         """`give_up` is called when the write has lasted too long."""
-        loop = asyncio.get_running_loop()
-        self._since[writer] = (loop.time(), give_up)
+        self._since[writer] = (time.monotonic(), give_up)
         if self._look is None:
-            self._look = loop.call_later(self._interval, self._let_go)
+            self._look = asyncio.get_running_loop().call_later(self._interval, self._let_go)
 
     def end(self, writer: object) -> None:
         self._since.pop(writer, None)
@@ -40,14 +40,13 @@ class Writes:
 
     def _let_go(self) -> None:
         self._look = None
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - (self._limits.crowded_write if self._is_crowded else self._limits.write)
+        oldest = time.monotonic() - (self._limits.crowded_write if self._is_crowded else self._limits.write)
         for since, give_up in tuple(self._since.values()):
             if since > oldest:
                 break
             give_up()
         if self._since:
-            self._look = loop.call_later(self._interval, self._let_go)
+            self._look = asyncio.get_running_loop().call_later(self._interval, self._let_go)
 
     @property
     def _is_crowded(self) -> bool:
