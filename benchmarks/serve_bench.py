@@ -111,7 +111,8 @@ def _measure_edit(stage: Stage, edit: Edit, effort: Effort) -> Measurement:
         tries.append(_try(stage, edit, len(tries) + 1))
     count = len(tries)
     _undo(stage, edit, count + 1)
-    counters = {name: sum(one.tally[name] for one in tries) / count for name in ("pushes", "touched", "bytes")}
+    counted = {"pushes": "changes", "touched": "touched", "bytes": "bytes"}  # certificates that were due do not count
+    counters = {name: sum(one.tally[what] for one in tries) / count for name, what in counted.items()}
     counters["digests"] = len({one.digest for one in tries})
     counters |= {f"cpu ms {name}": sum(one.cpu[name] for one in tries) / count * 1e3 for name in tries[0].cpu}
     if counters["pushes"]:
