@@ -30,7 +30,7 @@ class Deliverables:
             if proxy is None:
                 del configs[node]
             else:
-                configs[node] = self._proxy(proxy)
+                configs[node] = self._proxy(node, proxy)
         self._served, self._configs = served, configs
         self._replaced = self._replaced or former is not None
         touched = Touched((former.number, former.digest), frozenset(differing)) if former is not None else None
@@ -41,8 +41,11 @@ class Deliverables:
         if self._replaced and len(self._resources) + len(self._maps) > 2 * self._swept + _SLACK:
             self._sweep()
 
-    def _proxy(self, proxy: ServedProxy) -> ProxyConfig:
+    def _proxy(self, node: str, proxy: ServedProxy) -> ProxyConfig:
         types = LazyTypes(proxy.resources, self._map)
+        former = self._served.proxies.get(node) if self._served is not None else None
+        if former is not None and former.secrets is proxy.secrets:
+            return ProxyConfig(proxy.digest, types, self._configs[node].secrets)
         return ProxyConfig(proxy.digest, types, tuple([secret.name for secret in proxy.secrets]))
 
     def _map(self, type_url: str, held: Mapping[str, ServedResource]) -> Mapping[str, Resource]:

@@ -58,7 +58,7 @@ class CensusTaker:
         changes = files.changes_since(self._files)
         gone = [self._counted.pop(node, _NOTHING) for node in changes.removed]
         come = []
-        for snapshot in (folder.snapshot for folder in changes.changed):
+        for snapshot in (change.folder.snapshot for change in changes.changed):
             gone.append(self._counted.get(snapshot.node, _NOTHING))
             come.append(self._count(snapshot))
             self._counted[snapshot.node] = come[-1]

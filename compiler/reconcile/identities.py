@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import islice
@@ -238,7 +237,7 @@ class ServedIdentities:
 
 def _without_node(named: SecretName) -> SecretName:
     """Without what differs from workload to workload."""
-    return replace(named, uris=()) if named.uris else named
+    return named._replace(uris=()) if named.uris else named
 
 
 def _usable(lifetimes: Mapping[AuthorityName, timedelta]) -> Mapping[AuthorityName, timedelta]:

@@ -23,6 +23,7 @@ __all__ = [
     "COMPILER_VERSION",
     "Blob",
     "Folder",
+    "FolderChange",
     "GenerationTree",
     "ProxyFolder",
     "TreeChanges",
@@ -115,10 +116,17 @@ class ProxyFolder(Folder):
         return tuple([piece for name, entry in self.entries.items() for piece in (_BEFORE_ID[name], entry.id)])
 
 
+class FolderChange(NamedTuple):
+    """A proxy's folder that is new or differs; `former` is None where nobody knows what was there before."""
+
+    folder: ProxyFolder
+    former: ProxyFolder | None = None
+
+
 class TreeChanges(NamedTuple):
     """Folders of proxies that are new or differ, and the nodes that are gone."""
 
-    changed: tuple[ProxyFolder, ...]
+    changed: tuple[FolderChange, ...]
     removed: tuple[NodeId, ...]
 
 
@@ -176,7 +184,7 @@ class GenerationTree:
 
     def changes_since(self, old: "GenerationTree") -> TreeChanges:
         """What differs, found along the folders that are not shared."""
-        changed: list[ProxyFolder] = []
+        changed: list[FolderChange] = []
         removed: list[NodeId] = []
         _compare(old.meshes, self.meshes, changed, removed)
         return TreeChanges(tuple(changed), tuple(removed))
@@ -296,7 +304,7 @@ def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:
     return ((name, entry) for name, entry in folder.entries.items() if isinstance(entry, Folder))
 
 
-def _compare(old: Folder, new: Folder, changed: list[ProxyFolder], removed: list[NodeId]) -> None:
+def _compare(old: Folder, new: Folder, changed: list[FolderChange], removed: list[NodeId]) -> None:
     """Neither is the folder of a proxy, so that there are no files in them."""
     for name in sorted(old.entries.keys() - new.entries.keys()):
         removed.extend(proxy.snapshot.node for proxy in _proxies_below(cast("Folder", old.entries[name])))
@@ -304,8 +312,10 @@ def _compare(old: Folder, new: Folder, changed: list[ProxyFolder], removed: list
         former = old.entries.get(name)
         if not isinstance(folder, Folder) or (former and former.id == folder.id):
             continue
-        if isinstance(folder, ProxyFolder) or not isinstance(former, Folder):
-            changed.extend(_proxies_below(folder))
+        if isinstance(folder, ProxyFolder):
+            changed.append(FolderChange(folder, former if isinstance(former, ProxyFolder) else None))
+        elif not isinstance(former, Folder):
+            changed.extend(map(FolderChange, _proxies_below(folder)))
         else:
             _compare(former, folder, changed, removed)
 

@@ -1,14 +1,12 @@
 """What a snapshot is called, and the secrets that it names: all that a server must know of how snapshots are made."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from compiler.mesh.names import NO_MESH, NO_ZONE, SHARED
 from compiler.mesh.trust import Trusted
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class NodeId:
+class NodeId(NamedTuple):
     """Where a proxy stands in the tree of snapshots."""
 
     mesh: str
@@ -33,8 +31,7 @@ FROM_AGENT: Final = "agent"
 """The kind of a certificate that the proxy has from an agent of SPIRE, and the server does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecretName:
+class SecretName(NamedTuple):
     """A secret that a snapshot names and the server resolves.
 
     A certificate of an authority has URIs; a bundle of whom to trust has domains; what else an authority is named for

@@ -1,7 +1,6 @@
 """Snapshots: what the replicas of a shape share is put together once, and each adds what it has of its own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
@@ -253,7 +252,7 @@ def _preferred_zone(memo: Memo, mesh: str, zone: str) -> str | None:
 def _secrets(proxy: Proxy) -> tuple[SecretName, ...]:
     """Names and what they stand for; the server resolves them (design D14)."""
     if proxy.memberships:
-        found = [replace(one, mesh=each.mesh) for each in proxy.memberships for one in _secrets(each)]
+        found = [one._replace(mesh=each.mesh) for each in proxy.memberships for one in _secrets(each)]
         return tuple({one.name: one for one in reversed(found)}[name] for name in secret_names(proxy))
     theirs = {one.name: one for one in user_secrets(proxy)}
     named = tuple(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from compiler.xds.framing import frame_delta_resource, frame_sotw_resource
 
@@ -28,8 +28,7 @@ class Resource:
     """One resource, ready to embed: `body` is its serialised `google.protobuf.Any`; `version` the hash of its content.
 
     Equal name and version mean equal content, so the bodies are not compared; nor printed, since one may be a secret.
-    `exclusive` is what only one resource of its type may hold, a listener's address. The marks of the resources that a
-    client holds are added up to its state-of-the-world version.
+    `exclusive` is what only one resource of its type may hold, a listener's address.
     """
 
     name: str
@@ -38,23 +37,27 @@ class Resource:
     exclusive: str | None = field(default=None, compare=False)
     delta_head: bytes = field(init=False, compare=False, repr=False)
     delta_tail: bytes = field(init=False, compare=False, repr=False)
-    sotw_head: bytes = field(init=False, compare=False, repr=False)
-    mark: int = field(init=False, compare=False, repr=False)
+    _mark: int | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         head, tail = frame_delta_resource(self.name, self.version, len(self.body))
         object.__setattr__(self, "delta_head", head)
         object.__setattr__(self, "delta_tail", tail)
-        object.__setattr__(self, "sotw_head", frame_sotw_resource(len(self.body)))
-        object.__setattr__(self, "mark", _mark(self.name, self.version))
 
     def under_version(self, version: str) -> "Resource":
         """The same content under a version string of its own: older Envoys ignore a repair under a refused one."""
         return replace(self, version=version)
 
     def sotw_parts(self) -> Iterator[bytes]:
-        yield self.sotw_head
+        yield frame_sotw_resource(len(self.body))
         yield self.body
+
+    @property
+    def mark(self) -> int:
+        """Those of all that a client holds add up to its state-of-the-world version; most never meet such a client."""
+        if self._mark is None:
+            object.__setattr__(self, "_mark", _hash_mark(self.name, self.version))
+        return cast(int, self._mark)
 
 
 class LazyTypes(Mapping[str, Mapping[str, Resource]]):
@@ -92,8 +95,7 @@ class LazyTypes(Mapping[str, Mapping[str, Resource]]):
         return len(self.held)
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
+class ProxyConfig(NamedTuple):
     """All that one proxy is to hold, by type URL and name; secrets by name only.
 
     Mappings of equal types are shared between proxies. Live endpoints may differ under one `digest`.
@@ -149,7 +151,7 @@ class Generation:
         return self.proxies.keys() | former.proxies.keys()
 
 
-def _mark(name: str, version: str) -> int:
+def _hash_mark(name: str, version: str) -> int:
     return int.from_bytes(blake2b(f"{name}\0{version}".encode(), digest_size=16).digest())
 
 

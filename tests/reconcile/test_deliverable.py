@@ -1,7 +1,5 @@
 """From the image to the wire: the same bytes, shared where the image shares."""
 
-from dataclasses import replace
-
 from envoy.config.listener.v3.listener_pb2 import Listener
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +50,7 @@ def test_nothing_is_framed_for_a_proxy_that_is_away() -> None:
 def test_what_was_never_looked_at_can_be_had_of_an_earlier_generation_and_is_equal_then() -> None:
     made = Deliverables()
     first = made.convert(_generation(1, {"one": _proxy("one", SHARED)}))
-    one = replace(_proxy("one", {"a": SHARED["a"]}), digest="other")
+    one = _proxy("one", {"a": SHARED["a"]})._replace(digest="other")
     second = made.convert(_generation(2, {"one": one}))
     made._sweep()
     assert second.proxies["one"].of(CDS) == first.proxies["one"].of(CDS)
@@ -84,7 +82,7 @@ def test_a_listener_without_an_address_excludes_nobody() -> None:
     listener = Listener(name="x")
     listener.address.pipe.path = "/run/x"
     held = {"x": ServedResource("v", render(ResourceType.LISTENER, "x", listener).body)}
-    proxy = replace(_proxy("one", {}), resources={LDS: held})
+    proxy = _proxy("one", {})._replace(resources={LDS: held})
     assert Deliverables().convert(_generation(1, {"one": proxy})).proxies["one"].of(LDS)["x"].exclusive
 
 

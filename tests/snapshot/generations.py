@@ -32,12 +32,13 @@ def listener(name: str) -> Rendered:
     return render(ResourceType.LISTENER, name, Listener(name=name, stat_prefix=name))
 
 
-def snapshot(workload: str, proxy: str, clusters: Mapping[str, int], zone: str = "east") -> Snapshot:
+def snapshot(workload: str, proxy: str, clusters: Mapping[str, int], zone: str = "east", named: int = 2) -> Snapshot:
+    """`named` says how many secrets."""
     resources: dict[ResourceType, Mapping[str, Rendered]] = {ResourceType.LISTENER: {"inbound": listener("inbound")}}
     if clusters:
         resources[ResourceType.CLUSTER] = {name: cluster(name, seconds) for name, seconds in clusters.items()}
     secrets = (SecretName("root", "builtin"), SecretName("self", "builtin", (f"spiffe://mesh/{workload}",), 86400))
-    return Snapshot(NodeId("mesh", zone, workload, proxy), resources, secrets)
+    return Snapshot(NodeId("mesh", zone, workload, proxy), resources, secrets[:named])
 
 
 def generation(wanted: Wanted, commit: str = "a" * 40) -> Generation:

@@ -86,7 +86,7 @@ def test_changes_name_exactly_the_proxies_whose_files_differ(
     before = GenerationTree.build(_snapshot(*one) for one in old.items())
     after = before.holding({str(place): _snapshot(place, held) for place, held in new.items()})
     changes = after.changes_since(before)
-    changed = {folder.snapshot.node for folder in changes.changed}
+    changed = {change.folder.snapshot.node for change in changes.changed}
     assert changed == {NodeId(*place) for place in new if new[place] != old.get(place)}
     assert set(changes.removed) == {NodeId(*place) for place in old if place not in new}
 

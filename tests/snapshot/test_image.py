@@ -127,24 +127,27 @@ def test_a_writer_goes_on_where_another_ended(tmp_path: Path) -> None:
 
 
 HELD = st.dictionaries(st.sampled_from(["one", "two", "three"]), st.integers(1, 2), max_size=3)
-MESHES = st.dictionaries(st.sampled_from(["w/p", "w/q", "v/r", "x/s"]), HELD, max_size=4)
+PLACES = st.sampled_from(["w/p", "w/q", "v/r", "x/s"])
+MESHES = st.dictionaries(PLACES, st.tuples(HELD, st.sampled_from(["east", "west"]), st.integers(0, 2)), max_size=4)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(meshes=st.lists(st.tuples(MESHES, st.sampled_from(["append", "reopen", "compact"])), max_size=6))
 def test_any_sequence_of_generations_is_served_as_compiled(
-    meshes: list[tuple[dict[str, dict[str, int]], str]], tmp_path_factory: pytest.TempPathFactory
+    meshes: list[tuple[dict[str, tuple[dict[str, int], str, int]], str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """Resources, kinds of them and secrets come and go, and proxies move."""
     path = tmp_path_factory.mktemp("image") / "image"
     writer, reader = ImageWriter(path), ImageReader(path)
     for number, (wanted, action) in enumerate(meshes):
         if action == "reopen":
             writer = ImageWriter(path)
-        writer.append(generation(wanted), number)
+        made = of_snapshots([snapshot(place[0], place[-1], *held) for place, held in wanted.items()])
+        writer.append(made, number)
         if action == "compact":
             writer.compact()
-        assert_serves(reader.latest(), generation(wanted))
-        assert_serves(read(path), generation(wanted))
+        assert_serves(reader.latest(), made)
+        assert_serves(read(path), made)
 
 
 def test_a_proxy_that_moves_to_another_zone_stays(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from compiler.resources.resource_set import Placement, Source
 from compiler.review.access.edge import Edge
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.files import Blob, Files
-from compiler.snapshot.names import NodeId, SecretName
 from compiler.snapshot.references import Links
 from compiler.snapshot.snapshot import Snapshot
 from compiler.source.document import Passage
@@ -230,12 +229,10 @@ _NUMEROUS: Final = (
     Edge,
     Envelope,
     Links,
-    NodeId,
     Origin,
     Page,
     Placement,
     Rendered,
-    SecretName,
     Shape,
     Snapshot,
     Source,

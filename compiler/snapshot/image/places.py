@@ -13,10 +13,9 @@ from compiler.snapshot.image.records import (
     ProxyEntry,
     Record,
     ResourceRecord,
-    SecretEntry,
 )
 from compiler.snapshot.image.served import ServedGeneration
-from compiler.snapshot.names import NodeId, SecretName
+from compiler.snapshot.names import NodeId
 
 __all__ = ["Places"]
 
@@ -66,16 +65,20 @@ class Places:
         for removed in record.removed:
             self.held.pop(removed, None)
         for entry in record.changed:
-            node = NodeId(*entry.node)
-            self.held[str(node)] = Holding(node, entry.digest)
+            self.held[entry.name] = Holding(entry.node or self._node_of(entry.name), entry.digest)
         self.last = ServedGeneration(record.number, record.commit, record.digest)
+
+    def _node_of(self, name: str) -> NodeId:
+        if name not in self.held:
+            raise ImageDamaged(f"a record changes {name}, which is not in the image")
+        return self.held[name].node
 
     def records(self, number: int, commit: str | None, tree: GenerationTree, changes: TreeChanges) -> Iterator[Record]:
         """What must be appended for this generation, in order; each is soon made, however many proxies there are."""
         entries: list[ProxyEntry] = []
-        for folders in _batches(changes.changed):
-            yield from self._content_records(folders)
-            entries += map(_entry, folders)
+        for some in _batches(changes.changed):
+            yield from self._content_records([change.folder for change in some])
+            entries += [_entry(*change) for change in some]
         yield GenerationRecord(number, commit, tree.digest, tuple(entries), tuple(map(str, changes.removed)))
 
     def _content_records(self, folders: Iterable[ProxyFolder]) -> Iterator[Record]:
@@ -101,19 +104,20 @@ class Places:
 
     def _file_record(self, kind: str, blob: Blob) -> FileRecord:
         if blob.resources is None:
-            return FileRecord(blob.id, kind, (), tuple(map(_secret_entry, parse_secrets(blob.content))))
+            return FileRecord(blob.id, kind, (), tuple(parse_secrets(blob.content)))
         resources = (self._resources[kind, one.name, one.version] for one in blob.resources.values())
         return FileRecord(blob.id, kind, tuple(resources))
 
 
-def _secret_entry(secret: SecretName) -> SecretEntry:
-    return SecretEntry(*(getattr(secret, field) for field in SecretEntry._fields))
-
-
-def _entry(folder: ProxyFolder) -> ProxyEntry:
-    node = folder.snapshot.node
-    names = (node.mesh, node.zone, node.workload, node.proxy)
-    return ProxyEntry(names, folder.digest, tuple([file.id for file in folder.entries.values()]))
+def _entry(folder: ProxyFolder, former: ProxyFolder | None) -> ProxyEntry:
+    """Of a policy for the whole mesh one file in six is another: a reader need not look for the others."""
+    files, node = folder.entries, folder.snapshot.node
+    if former is None or former.snapshot.node != node:
+        return ProxyEntry(str(node), folder.digest, tuple([file.id for file in files.values()]), node)
+    before = former.entries
+    fresh = tuple([file.id for name, file in files.items() if name not in before or before[name].id != file.id])
+    gone = tuple([name.removesuffix(".json") for name in before if name not in files])
+    return ProxyEntry(str(node), folder.digest, fresh, None, gone)
 
 
 def _batches(items: Sequence[_T]) -> Iterator[tuple[_T, ...]]:

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from compiler.mesh.trust import Trusted
 from compiler.snapshot.image.frames import ImageDamaged, read_frames
+from compiler.snapshot.names import NodeId, SecretName
 
 __all__ = [
     "HEADER",
@@ -16,13 +16,12 @@ __all__ = [
     "ProxyEntry",
     "Record",
     "ResourceRecord",
-    "SecretEntry",
     "apply_finished",
     "decode",
     "encode",
 ]
 
-HEADER: Final = b"meshwright serving image 1\n"
+HEADER: Final = b"meshwright serving image 2\n"
 
 
 class ResourceRecord(msgspec.Struct, tag="r", array_like=True, frozen=True):
@@ -32,34 +31,27 @@ class ResourceRecord(msgspec.Struct, tag="r", array_like=True, frozen=True):
     """Name, version and body of each."""
 
 
-class SecretEntry(NamedTuple):
-    """The fields of a SecretName, in their order."""
-
-    name: str
-    authority: str
-    uris: tuple[str, ...] = ()
-    lifetime_seconds: int = 0
-    sources: tuple[str, ...] = ()
-    kind: str = ""
-    mesh: str = ""
-    trusted: tuple[Trusted, ...] = ()
-
-
 class FileRecord(msgspec.Struct, tag="f", array_like=True, frozen=True):
     """A file of a snapshot, by its blob id: places of resources of one type, or names of secrets."""
 
     blob: bytes
     kind: str
     resources: tuple[int, ...] = ()
-    secrets: tuple["SecretEntry", ...] = ()
+    secrets: tuple[SecretName, ...] = ()
 
 
 class ProxyEntry(msgspec.Struct, array_like=True, frozen=True):
-    """A proxy and the files that it holds, by blob id."""
+    """A proxy by its node id, and what it holds now.
 
-    node: tuple[str, str, str, str]
+    With `node` the files are all of its files, by blob id; without, those that are not what they were, and `gone` are
+    the kinds of which it has none any more.
+    """
+
+    name: str
     digest: str
     files: tuple[bytes, ...]
+    node: NodeId | None = None
+    gone: tuple[str, ...] = ()
 
 
 class GenerationRecord(msgspec.Struct, tag="g", array_like=True, frozen=True):

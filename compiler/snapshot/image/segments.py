@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.trust import Trusted
@@ -13,13 +13,13 @@ from compiler.snapshot.image.records import (
     ProxyEntry,
     Record,
     ResourceRecord,
-    SecretEntry,
 )
 from compiler.snapshot.image.served import ServedGeneration, ServedProxy, ServedResource, Touched
 from compiler.snapshot.names import NodeId, SecretName
 
 __all__ = ["Segments"]
 
+_SECRETS: Final = ResourceType.SECRET.file
 _TYPE_URLS: Final = {kind.file: kind.type_url for kind in ResourceType}
 
 
@@ -58,12 +58,13 @@ class Segments:
 
     def _add_file(self, record: FileRecord) -> None:
         resources = dict([self.resources[place] for place in record.resources])
-        secrets = tuple([self._secret(secret) for secret in record.secrets])
-        self._files[record.blob] = (_TYPE_URLS[record.kind] if resources else "", resources, secrets)
+        secrets = tuple([self._secret(named) for named in record.secrets])
+        self._files[record.blob] = (_TYPE_URLS[record.kind], resources, secrets)
 
-    def _secret(self, entry: SecretEntry) -> SecretName:
+    def _secret(self, named: SecretName) -> SecretName:
         """Whom to trust is the same for all of a mesh, and long."""
-        return SecretName(*entry[:-1], trusted=self._trusted.setdefault(entry.trusted, entry.trusted))
+        trusted = self._trusted.setdefault(named.trusted, named.trusted)
+        return named if trusted is named.trusted else named._replace(trusted=trusted)
 
     def hand_out(self) -> ServedGeneration | None:
         """The newest generation, with the nodes that were touched since the one that was handed out before it."""
@@ -81,25 +82,30 @@ class Segments:
         for removed in record.removed:
             proxies.pop(removed, None)
         for entry in record.changed:
-            node = NodeId(*entry.node)
-            name = str(node)
-            proxies[name] = self._known_proxy(name, node, entry) or self._proxy(node, entry)
-            self._touched.add(name)
+            former = proxies[entry.name] if entry.node is None else None
+            node = entry.node or cast(ServedProxy, former).node
+            proxies[entry.name] = self._known_proxy(node, entry) or self._proxy(node, entry, former)
+            self._touched.add(entry.name)
         return ServedGeneration(record.number, record.commit, record.digest, proxies)
 
-    def _known_proxy(self, name: str, node: NodeId, entry: ProxyEntry) -> ServedProxy | None:
-        known = self._known_proxies.get(name)
+    def _known_proxy(self, node: NodeId, entry: ProxyEntry) -> ServedProxy | None:
+        known = self._known_proxies.get(entry.name)
         return known if known is not None and known.digest == entry.digest and known.node == node else None
 
-    def _proxy(self, node: NodeId, entry: ProxyEntry) -> ServedProxy:
-        """One look at each file: a generation may change thousands of proxies, and they wait."""
-        resources: dict[str, Mapping[str, ServedResource]] = {}
-        secrets: tuple[SecretName, ...] = ()
+    def _proxy(self, node: NodeId, entry: ProxyEntry, former: ServedProxy | None) -> ServedProxy:
+        """One look at each file that is told: a generation may change thousands of proxies, and they wait."""
+        resources = dict(former.resources) if former is not None else {}
+        secrets = former.secrets if former is not None else ()
+        for kind in entry.gone:
+            secrets = () if kind == _SECRETS else secrets
+            resources.pop(_TYPE_URLS[kind], None)
         for file in entry.files:
             type_url, held, named = self._files[file]
+            secrets = named or secrets
             if held:
                 resources[type_url] = held
-            secrets += named
+            else:
+                resources.pop(type_url, None)
         return ServedProxy(node, entry.digest, resources, secrets)
 
 

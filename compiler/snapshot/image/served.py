@@ -16,8 +16,7 @@ class ServedResource(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ServedProxy:
+class ServedProxy(NamedTuple):
     """One proxy's resources by type URL and name. Equal maps are one object; an unchanged proxy is the same object."""
 
     node: NodeId

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from compiler.forks import usable_cores
-from compiler.snapshot.digest import GenerationTree, TreeChanges
+from compiler.snapshot.digest import FolderChange, GenerationTree, TreeChanges
 from compiler.snapshot.failures import StoreError, storing
 from compiler.snapshot.image.frames import ImageDamaged, frame
 from compiler.snapshot.image.places import Places
@@ -133,8 +133,10 @@ class ImageWriter:
             return tree.changes_since(self._tree)
         held, self._places.held = self._places.held, {}
         folders = {str(folder.snapshot.node): folder for folder in tree.proxies()}
-        changed = (folder for name, folder in folders.items() if name not in held or held[name].digest != folder.digest)
-        return TreeChanges(tuple(changed), tuple(one.node for name, one in held.items() if name not in folders))
+        differing = (one for name, one in folders.items() if held.get(name) != (one.snapshot.node, one.digest))
+        return TreeChanges(
+            tuple(map(FolderChange, differing)), tuple(one.node for name, one in held.items() if name not in folders)
+        )
 
 
 def _all_of(tree: GenerationTree) -> TreeChanges:

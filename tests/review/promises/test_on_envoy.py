@@ -73,7 +73,7 @@ def test_every_table_is_answered_alike(mesh: tuple[Document, ...]) -> None:
 def test_an_impostor_is_believed_by_neither_engine() -> None:
     fleet = fleet_of(documents())
     ledger = fleet.snapshots["shop.ledger"]
-    secrets = tuple(replace(one, uris=("spiffe://shop/impostor",) if one.uris else ()) for one in ledger.secrets)
+    secrets = tuple(one._replace(uris=("spiffe://shop/impostor",) if one.uris else ()) for one in ledger.secrets)
     impostor = Fleet({**fleet.snapshots, "shop.ledger": replace(ledger, secrets=secrets)})
     asks = (ask("ledger"),)
     assert differing(impostor, asks) == []

@@ -268,7 +268,7 @@ def test_without_mutual_tls_nobody_is_known_and_nobody_denied() -> None:
 def test_a_proxy_of_another_authority_is_not_believed() -> None:
     fleet = fleet_of(documents())
     backend = fleet.snapshots["shop.backend-1"]
-    secrets = tuple(replace(one, uris=("spiffe://shop/impostor",) if one.uris else ()) for one in backend.secrets)
+    secrets = tuple(one._replace(uris=("spiffe://shop/impostor",) if one.uris else ()) for one in backend.secrets)
     impostor = Fleet({**fleet.snapshots, "shop.backend-1": replace(backend, secrets=secrets)})
     found = {one.answer.status: one.answer.why for one in answers(impostor, ask())}
     assert found[503] == "the caller does not accept the identity of shop.backend-1"
