@@ -92,6 +92,8 @@ def inject(  # one parameter an option
     failed = _report(inputs, injected, refused, findings, strict=strict)
     if failed:
         return FOUND
+    if findings is not Findings.JSON:
+        _warn_of_plaintext(settings, injected)
     _deliver(inputs, injected, out, write=write)
     if dataplanes is not None:
         _write_documents(injected.documents, dataplanes)
@@ -143,7 +145,7 @@ def _override(
         traffic=settings.traffic if cni is None else replace(settings.traffic, cni=cni),
     )
     host, _, port = changed.server.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise Stop(f"{changed.server!r} is no address: it takes HOST:PORT, such as meshwright.kuma-system:5678", USAGE)
     if namespace is None:
         return changed
@@ -213,6 +215,17 @@ def _report(
     if findings is not Findings.JSON:
         typer.echo(_summary(injected, failed=failed), err=True)
     return failed
+
+
+def _warn_of_plaintext(settings: "InjectSettings", injected: "Injected") -> None:
+    """What `dataplane run` refuses at its start is better known now."""
+    from compiler.cli.dataplane_options import is_loopback
+    from compiler.inject.selection import Verdict
+
+    host = settings.server.rpartition(":")[0].strip("[]")
+    if injected.verdicts.get(Verdict.INJECT) and not settings.ca_cert and not is_loopback(host):
+        message = f"without --ca-cert-file the sidecars do not start: none sends its token to {host} in plaintext"
+        typer.echo(f"meshwright: warning: {message}", err=True)
 
 
 def _lines_of(content: bytes) -> Callable[[str], Sequence[str]]:

@@ -30,7 +30,7 @@ _INIT_RESOURCES: Final = {
 def sidecar_container(
     annotations: Annotations, settings: InjectSettings, identity: Mapping[str, str], mounts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """`identity` are its mesh and workload; `mounts` is where the service account's token stands, if anywhere."""
+    """`identity` are its mesh, workload and token, if it has one; `mounts` is where the token's volume is named."""
     sidecar = settings.sidecar
     port = _admin_port(annotations, settings)
     container: dict[str, Any] = {
@@ -151,7 +151,7 @@ def _environment(
         f"{_RUN}CLUSTER": identity["workload"],
         f"{_RUN}SERVER": settings.server,
         f"{_RUN}DRAIN_TIME": f"{drain_seconds(annotations, settings):g}",
-        f"{_RUN}TOKEN_FILE": f"{TOKEN_FOLDER}/token",
+        **({f"{_RUN}TOKEN_FILE": identity["token"]} if "token" in identity else {}),
         f"{_RUN}DNS": str(dns).lower(),
         f"{_RUN}READINESS": f"127.0.0.1:{_admin_port(annotations, settings)}",
     }

@@ -1,5 +1,6 @@
 """A document's text with some of its values changed, and everything else of it byte for byte as it was."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,9 @@ from compiler.source.spans import Span, find_spans
 
 _BOM: Final = b"\xef\xbb\xbf"
 _STEP: Final = 2
+_KEEPS: Final = re.compile(r"(?:[!&]\S*\s+)*[|>](?:[0-9]?\+|\+[0-9])")
+_TO_VALUE: Final = re.compile(r"[ \t]*:(?:\s|#[^\n]*\n)*")
+"""What may stand between a key without quotes and its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,32 @@ def _changes(text: str, span: Span, old: object, new: object, parent: Span | Non
         return
     if isinstance(old, dict) and isinstance(new, dict) and _is_mapping(span) and old.keys() <= new.keys() and old:
         yield from _change_mapping(text, span, old, new)
+    elif isinstance(old, dict) and isinstance(new, dict) and (place := _renamed(text, span, old, new)) is not None:
+        lost, gained, start = place
+        yield Edit(start, start + len(lost), emit_scalar(gained))
+        yield from _changes(text, span.children[lost], old[lost], new[gained], span)
+        rest = {key: value for key, value in new.items() if key != gained}
+        yield from _changes(text, span, old, {**rest, lost: old[lost]}, parent)
     elif isinstance(old, list) and isinstance(new, list) and span.is_list and old:
         yield from _change_list(text, span, old, new, parent)
     else:
         yield _replace(text, span, new, parent)
+
+
+def _renamed(text: str, span: Span, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, str, int] | None:
+    """The one mapping in a block that has another name now, as a probe's has, and where its old name stands."""
+    lost, gained = old.keys() - new.keys(), new.keys() - old.keys()
+    if span.is_flow or len(lost) != 1 or not gained:
+        return None
+    key = next(iter(lost))
+    named = next((name for name in new if name in gained and isinstance(new[name], dict)), None)
+    child = span.children.get(key)
+    if child is None or named is None or not isinstance(old[key], dict):
+        return None
+    start = text.rfind(key, 0, child.start)
+    if start < 0 or not _TO_VALUE.fullmatch(text, start + len(key), child.start):
+        return None
+    return key, named, start
 
 
 def _is_mapping(span: Span) -> bool:
@@ -180,8 +206,15 @@ def _after(span: Span, added: str) -> Iterator[Edit]:
 
 
 def _below(text: str, span: Span, added: str) -> Iterator[Edit]:
-    """On new lines behind the line on which the last entry ends, its comment too."""
+    """On new lines behind the line on which the last entry ends, its comment too.
+
+    A block that keeps its line breaks ends behind them.
+    """
     if not added:
+        return
+    last = _last_of(span)
+    if _KEEPS.match(text, last.start) and text[last.end - 1] == "\n":
+        yield Edit(last.end, last.end, added[1:] + added[0])
         return
     end = _content_end(text, span)
     line_end = text.find("\n", end)
@@ -189,6 +222,12 @@ def _below(text: str, span: Span, added: str) -> Iterator[Edit]:
     if text[line_end - 1 : line_end] == "\r":
         line_end -= 1
     yield Edit(line_end, line_end, added)
+
+
+def _last_of(span: Span) -> Span:
+    while span.children:
+        span = max(span.children.values(), key=lambda child: child.end)
+    return span
 
 
 def _content_end(text: str, span: Span) -> int:

@@ -12,6 +12,7 @@ from compiler.inject.edit import rewrite
 from compiler.inject.manifests import (
     KubeObject,
     check_kind,
+    check_names,
     check_pod,
     check_users,
     read_objects,
@@ -30,7 +31,7 @@ from compiler.inject.reading import LIMITS, ManifestFile, Page, diagnose, read_p
 from compiler.inject.selection import Namespace, Verdict, check_namespace, judge_workload, mesh_of
 from compiler.inject.service_documents import ServiceDocuments, Standing, derive_service_documents
 from compiler.inject.services import Service, ServiceIndex, check_service, read_service
-from compiler.inject.settings import InjectSettings
+from compiler.inject.settings import INIT, VALIDATION, InjectSettings
 from compiler.resources.findings import DUPLICATE_RESOURCE, Finding
 from compiler.resources.schema import Schemas
 
@@ -141,7 +142,9 @@ def _gather(
             for each in read_objects(document):
                 if each.kind == "Namespace":
                     namespaces[each.name] = Namespace(each.name, each.labels, each.annotations)
-                    found += diagnose(document, check_namespace(namespaces[each.name], each.pointer))
+                    found += diagnose(
+                        document, check_namespace(namespaces[each.name], each.metadata.get("labels"), each.pointer)
+                    )
                 elif each.kind == "Service" and each.value["apiVersion"] == "v1":
                     found += diagnose(document, check_service(each) if derives else ())
                     services.append(read_service(each, selection.namespace))
@@ -211,7 +214,9 @@ def _inject_object(
     if verdict not in (Verdict.INJECT, Verdict.HAS_SIDECAR):
         return None
     findings += check_pod(workload)
-    findings += check_users(workload, settings.sidecar.uid) if verdict is Verdict.INJECT else ()
+    if verdict is Verdict.INJECT:
+        findings += check_names(workload, (INIT, VALIDATION))
+        findings += check_users(workload, settings.sidecar.uid)
     if _has_errors(findings):
         return None
     mesh = mesh_of(workload, cluster.namespaces, settings.selection)

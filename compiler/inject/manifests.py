@@ -13,8 +13,8 @@ BAD_WORKLOAD: Final = Code(
     "bad-workload",
     Severity.ERROR,
     "a workload whose pods cannot be injected as they are written",
-    "A pod needs a list of containers, each a mapping with a name. No container of the application may run as the "
-    "sidecar's user, whose traffic is not redirected.",
+    "A pod needs a list of containers, each a mapping with a name, and none with the name of one that is added. No "
+    "container of the application may run as the sidecar's user, whose traffic is not redirected.",
 )
 UNKNOWN_WORKLOAD: Final = Code(
     "unknown-workload",
@@ -167,17 +167,24 @@ def check_pod(workload: Workload) -> Iterator[Finding]:
             yield Finding(here, BAD_WORKLOAD, f"{field_name} must be a mapping")
 
 
+def check_names(workload: Workload, added: Sequence[str]) -> Iterator[Finding]:
+    """Of what an earlier injection left behind, say: no pod has two containers of one name."""
+    for list_name in ("containers", "initContainers"):
+        for index, container in enumerate(mappings(workload.spec.get(list_name))):
+            if container.get("name") in added:
+                here = join(workload.pointer, "spec", list_name, index, "name")
+                message = f"the pod has a container {container['name']!r}, which is the name of one that is added"
+                yield Finding(here, BAD_WORKLOAD, message, "take it out, or inject the manifest as it was before")
+
+
 def check_users(workload: Workload, uid: int) -> Iterator[Finding]:
     """An application that runs as the sidecar's user; an init container may want that, or not know what it means."""
     for index, container in enumerate(mappings(workload.spec.get("containers"))):
-        if _user(container) == uid:
-            here = join(workload.pointer, "spec", "containers", index, "securityContext", "runAsUser")
+        if (here := _place_of_user(workload, "containers", index, container, uid)) is not None:
             message = f"container {container.get('name')!r} runs as the sidecar's user {uid}, so nothing redirects it"
             yield Finding(here, BAD_WORKLOAD, message, "give it another user")
-
     for index, container in enumerate(mappings(workload.spec.get("initContainers"))):
-        if _user(container) == uid:
-            here = join(workload.pointer, "spec", "initContainers", index, "securityContext", "runAsUser")
+        if (here := _place_of_user(workload, "initContainers", index, container, uid)) is not None:
             message = f"init container {container.get('name')!r} runs as the sidecar's user, so nothing redirects it"
             yield Finding(here, BAD_WORKLOAD, message, severity=Severity.WARNING)
 
@@ -195,8 +202,15 @@ def _check_list(workload: Workload, list_name: str) -> Iterator[Finding]:
             yield Finding(join(at, index), BAD_WORKLOAD, f"an entry of {list_name} needs a name")
 
 
-def _user(container: Mapping[str, Any]) -> object:
-    return _mapping(container.get("securityContext")).get("runAsUser")
+def _place_of_user(
+    workload: Workload, list_name: str, index: int, container: Mapping[str, Any], uid: int
+) -> str | None:
+    """Where it is said that a container runs as that user: by itself, or by the pod for all that say nothing."""
+    at = join(workload.pointer, "spec")
+    holders = ((container, join(at, list_name, index)), (workload.spec, at))
+    users = ((_mapping(holder.get("securityContext")).get("runAsUser"), place) for holder, place in holders)
+    user, place = next(((user, place) for user, place in users if user is not None), (None, ""))
+    return join(place, "securityContext", "runAsUser") if user == uid else None
 
 
 def _with_kind(item: Mapping[str, Any], holder: KubeObject) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -23,7 +23,7 @@ BAD_PATCH: Final = Code(
     "a ContainerPatch that cannot be applied to a pod's container",
     "A ContainerPatch is a JSON Patch whose root is the container. What it names must be there, except for what `add` "
     "adds: missing mappings and lists on the way to it are made. What comes out must still be a container of that "
-    "name. Kuma refuses the pod.",
+    "name, with the fields that Kubernetes knows. Kuma refuses the pod, or drops such a field in silence.",
 )
 MISSING_PATCH: Final = Code(
     "missing-patch",
@@ -32,6 +32,17 @@ MISSING_PATCH: Final = Code(
     "A pod names ContainerPatches with `kuma.io/container-patches`, the settings name those for every pod. They are "
     "read from the manifests, and only from the system namespace. Kuma refuses the pod.",
 )
+
+_TEXTS: Final = ("name", "image", "workingDir", "restartPolicy", "imagePullPolicy")
+_LISTS: Final = ("command", "args", "ports", "env", "envFrom", "resizePolicy", "restartPolicyRules", "volumeMounts")
+_MAPPINGS: Final = ("resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "securityContext")
+_FIELDS: Final[Mapping[str, tuple[type, str]]] = {
+    **dict.fromkeys((*_TEXTS, "terminationMessagePath", "terminationMessagePolicy"), (str, "a text")),
+    **dict.fromkeys((*_LISTS, "volumeDevices"), (list, "a list")),
+    **dict.fromkeys(_MAPPINGS, (dict, "a mapping")),
+    **dict.fromkeys(("stdin", "stdinOnce", "tty"), (bool, "true or false")),
+}
+"""Those of a container in Kubernetes 1.34."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,16 @@ def _apply(container: dict[str, Any], operation: Mapping[str, Any]) -> tuple[str
         return str(error).strip("'\"") or "it cannot be applied", container
     if not isinstance(changed, dict):
         return "the container must stay a mapping", container
-    return "", changed
+    return next(_wrong_fields(changed), ""), changed
+
+
+def _wrong_fields(container: Mapping[str, Any]) -> Iterator[str]:
+    """What an API server would refuse, or leave out."""
+    for name, value in container.items():
+        if name not in _FIELDS:
+            yield f"a container has no field {name[:64]!r}"
+        elif value is not None and not isinstance(value, _FIELDS[name][0]):
+            yield f"{name} of a container must be {_FIELDS[name][1]}"
 
 
 def _make_way(value: Any, parts: Sequence[str]) -> None:
@@ -140,9 +160,13 @@ def _make_way(value: Any, parts: Sequence[str]) -> None:
     for part, following in pairwise(parts):
         if isinstance(value, dict):
             if value.get(part) is None:
-                value[part] = [] if following == "-" or following.isdigit() else {}
+                value[part] = [] if following == "-" or _is_index(following) else {}
             value = value[part]
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+        elif isinstance(value, list) and _is_index(part) and int(part) < len(value):
             value = value[int(part)]
         else:
             return
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit()

@@ -146,11 +146,14 @@ def _containers(
     """The sidecar and at most one init container, patched."""
     settings = injection.settings
     at = join(workload.pointer, "spec")
+    mounts = _token_mounts(workload, found)
     identity = {"mesh": injection.mesh, "workload": injection.workload}
-    sidecar = sidecar_container(annotations, settings, identity, _token_mounts(workload, found))
+    if mounts or workload.spec.get("automountServiceAccountToken") is not False:
+        identity["token"] = f"{TOKEN_FOLDER}/token"
+    sidecar = sidecar_container(annotations, settings, identity, mounts)
     sidecar = apply_patches(sidecar, patches, init=False, pointer=at, found=found)
     found += _check_variables(sidecar, at)
-    plain = _init_containers(annotations, settings)
+    plain = (_with_root(each, workload) for each in _init_containers(annotations, settings))
     return sidecar, [apply_patches(each, patches, init=True, pointer=at, found=found) for each in plain]
 
 
@@ -159,6 +162,15 @@ def _init_containers(annotations: Annotations, settings: InjectSettings) -> Iter
         yield init_container(annotations, settings)
     elif not is_gateway(annotations):
         yield validation_container(annotations, settings)
+
+
+def _with_root(container: dict[str, Any], workload: Workload) -> dict[str, Any]:
+    """Where a pod forbids it to all of its containers, one that must be root to change the network is excepted."""
+    context = container["securityContext"]
+    pods = workload.spec.get("securityContext")
+    if context["runAsUser"] != 0 or not isinstance(pods, dict) or pods.get("runAsNonRoot") is not True:
+        return container
+    return {**container, "securityContext": {**context, "runAsNonRoot": False}}
 
 
 def _token_mounts(workload: Workload, found: list[Finding]) -> Sequence[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ LIMITS: Final = Limits(max_bytes=8 * 1024 * 1024, max_nodes=1_000_000, max_findi
 
 _ABOUT_TEXT: Final = frozenset({HIDDEN_CHARACTER, MIXED_SCRIPT, NOT_NFC, BAD_SCALAR, NOT_FINITE, NUMBER_OUT_OF_RANGE})
 """What mesh documents are held to, and a ConfigMap's texts are not."""
-_MANIFEST: Final = re.compile(rb"^[-\s]*[\"']?apiVersion[\"']?\s*:", re.MULTILINE)
+_MANIFEST: Final = re.compile(rb"^(?:\xff\xfe|\xfe\xff)?[-\s]*[\"']?apiVersion[\"']?\s*:", re.MULTILINE)
 _TEMPLATE: Final = re.compile(rb"\{\{")
 
 
@@ -49,14 +49,14 @@ class Page:
 
 
 def read_page(file: ManifestFile) -> Page:
-    """A file that cannot be read and does not look like manifests is somebody else's."""
+    """A file that cannot be read and does not look like manifests, in UTF-16 neither, is somebody else's."""
     parsed = parse_blob(file.content, LIMITS).under(file.path, "")
     findings = tuple(each for each in parsed.diagnostics if each.code not in _ABOUT_TEXT)
     documents = parsed.value
     is_manifest = any(is_kubernetes(each.value) or is_patch(each.value) for each in documents)
     if not findings:
         return Page(file, documents if is_manifest else (), (), is_manifest)
-    if not is_manifest and not _MANIFEST.search(file.content[: LIMITS.max_bytes]):
+    if not is_manifest and not _MANIFEST.search(file.content[: LIMITS.max_bytes].replace(b"\0", b"")):
         return Page(file, (), (), is_manifest=False)
     if place := _TEMPLATE.search(file.content):
         findings = (_helm(file, place.start()),)

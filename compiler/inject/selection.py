@@ -6,7 +6,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from compiler.diagnostics import Code, Severity
-from compiler.inject.annotations import BAD_ANNOTATION, ZONE_PROXIES, is_true
+from compiler.inject.annotations import (
+    BAD_ANNOTATION,
+    OUTDATED_ANNOTATION,
+    ZONE_PROXIES,
+    Annotations,
+    check_texts,
+    is_true,
+)
 from compiler.inject.manifests import Workload
 from compiler.inject.settings import SIDECAR, SelectionSettings
 from compiler.resources.findings import Finding, join
@@ -55,8 +62,8 @@ def judge_workload(
         return Verdict.EXCEPTION
     if has_sidecar(workload.spec):
         return Verdict.HAS_SIDECAR
-    at = join(workload.pointer, "metadata", "labels", INJECTION)
-    if not _is_wanted(workload, namespaces.get(workload.namespace), settings, at, found):
+    if not _is_wanted(workload, namespaces.get(workload.namespace), settings, found):
+        found += _check_annotation(workload.labels, workload.annotations, join(workload.pointer, "metadata"))
         return Verdict.NOT_ASKED
     exceptions = tuple(_exceptions(workload))
     found += exceptions
@@ -81,26 +88,40 @@ def mesh_of(workload: Workload, namespaces: Mapping[str, Namespace], settings: S
     return next((place[MESH] for place in places if place.get(MESH)), settings.mesh)
 
 
-def check_namespace(namespace: Namespace, pointer: str) -> Iterator[Finding]:
-    """Its label switches injection for all its pods."""
-    yield from _check_switch(namespace.labels.get(INJECTION), join(pointer, "metadata", "labels", INJECTION))
+def check_namespace(namespace: Namespace, labels: object, pointer: str) -> Iterator[Finding]:
+    """Its label switches injection for all its pods; `labels` are those that are written, texts or not."""
+    at = join(pointer, "metadata")
+    yield from check_texts(labels, join(at, "labels"))
+    yield from _check_switch(namespace.labels.get(INJECTION), join(at, "labels", INJECTION))
+    yield from _check_annotation(namespace.labels, namespace.annotations, at)
 
 
 def _is_wanted(
-    workload: Workload, namespace: Namespace | None, settings: SelectionSettings, pointer: str, found: list[Finding]
+    workload: Workload, namespace: Namespace | None, settings: SelectionSettings, found: list[Finding]
 ) -> bool:
-    own = workload.labels.get(INJECTION)
-    if own is not None:
-        complaints = tuple(_check_switch(own, pointer))
+    """A word of the pod's own that is none is an error: nobody knows what it was to be."""
+    at = join(workload.pointer, "metadata", "labels")
+    written = workload.metadata.get("labels")
+    if isinstance(written, dict) and INJECTION in written:
+        own = written[INJECTION]
+        complaints = (*check_texts({INJECTION: own}, at), *_check_switch(own, join(at, INJECTION)))
         found += complaints
-        return is_true(own) and not complaints
+        return not complaints and is_true(own)
     if namespace is not None and INJECTION in namespace.labels:
         return is_true(namespace.labels[INJECTION])
     return workload.namespace in settings.namespaces
 
 
-def _check_switch(value: str | None, pointer: str) -> Iterator[Finding]:
-    if value is not None and value not in SWITCHES:
+def _check_annotation(labels: Mapping[str, str], annotations: Annotations, metadata: str) -> Iterator[Finding]:
+    """What somebody wrote who meant the label; a pod that is injected all the same is told with its other ones."""
+    if INJECTION in annotations and INJECTION not in labels:
+        message = f"{INJECTION} is a label: as an annotation it changes nothing"
+        at = join(metadata, "annotations", INJECTION)
+        yield Finding(at, OUTDATED_ANNOTATION, message, "move it to labels", on_key=True)
+
+
+def _check_switch(value: object, pointer: str) -> Iterator[Finding]:
+    if isinstance(value, str) and value not in SWITCHES:
         message = f"{INJECTION} must be enabled or disabled, not {value[:64]!r}"
         yield Finding(pointer, BAD_ANNOTATION, message, "Kuma refuses the pod")
 

@@ -20,6 +20,10 @@ MANIFESTS = {
     "values.txt": "a",
     "list.yaml": "- a\n",
 }
+PLAINTEXT = (
+    "meshwright: warning: without --ca-cert-file the sidecars do not start: "
+    "none sends its token to meshwright.kuma-system in plaintext\n"
+)
 CONFIG = "dataplanes: {podCidrs: [10.0.0.0/8]}\n"
 
 
@@ -34,7 +38,17 @@ def test_all_manifests_are_one_stream(folder: Path, capsys: Captured) -> None:
     documents = list(yaml.safe_load_all(printed.out))
     assert [each["kind"] for each in documents] == ["Service", "Deployment", "Namespace"]
     assert documents[1]["spec"]["template"]["spec"]["containers"][0]["name"] == "kuma-sidecar"
-    assert printed.err == "1 workload: 1 injected; 1 file without manifests ignored\n"
+    assert printed.err == f"1 workload: 1 injected; 1 file without manifests ignored\n{PLAINTEXT}"
+
+
+def test_a_sidecar_that_would_not_start_is_warned_of(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    """`dataplane run` refuses to send a token in plaintext to another machine."""
+    write(tmp_path, {"ca.pem": "-----BEGIN CERTIFICATE-----\n"})
+    for words in (["--ca-cert-file", str(tmp_path / "ca.pem")], ["--server", "[::1]:5678"], ["--findings", "json"]):
+        assert run(["inject", str(folder), *words]) == FINE
+        assert "plaintext" not in capsys.readouterr().err
+    assert run(["inject", str(folder / "ns.yaml")]) == FINE
+    assert "plaintext" not in capsys.readouterr().err
 
 
 def test_what_comes_from_stdin_goes_to_stdout(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -158,6 +172,7 @@ def test_services_are_documents_of_the_mesh_too_and_all_are_counted(
         (["-", "--write"], USAGE),
         ([".", "--dataplanes", "x"], USAGE),
         ([".", "--server", "x"], USAGE),
+        ([".", "--server", "x:²"], USAGE),
         ([".", "--concurrency", "0"], USAGE),
         ([".", "--config", "nowhere.yaml"], UNREADABLE),
         ([".", "--config", "bad.yaml"], UNREADABLE),

@@ -60,6 +60,12 @@ ADDED = [
     ("a: old # c\n", {"a": "new"}, "a: new # c\n"),
     ("t: |\n  x\n\nb: 1\n", {"t": "x\n", "b": 1, "c": 2}, "t: |\n  x\n\nb: 1\nc: 2\n"),
     ("a: 1", {"a": 1, "b": 2}, "a: 1\nb: 2"),
+    ("a: |+\n  x\n\n# c\n", {"a": "x\n\n", "b": 2}, "a: |+\n  x\n\nb: 2\n# c\n"),
+    (
+        "m:\n  a: &k >2+\n     x\n\nn: 1\n",
+        {"m": {"a": " x\n\n", "b": 2}, "n": 1},
+        "m:\n  a: &k >2+\n     x\n\n  b: 2\nn: 1\n",
+    ),
 ]
 
 

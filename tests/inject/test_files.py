@@ -71,6 +71,18 @@ def test_texts_of_others_may_hold_what_a_meshs_may_not(character: str) -> None:
             "{template: {spec: {containers: [{name: x, securityContext: {runAsUser: 5678}}]}}}",
             "container 'x' runs as the sidecar's user 5678, so nothing redirects it",
         ),
+        (
+            "{template: {spec: {securityContext: {runAsUser: 5678}, containers: [{name: x}]}}}",
+            "container 'x' runs as the sidecar's user 5678, so nothing redirects it",
+        ),
+        (
+            "{template: {spec: {initContainers: [{name: kuma-init}], containers: [{name: x}]}}}",
+            "the pod has a container 'kuma-init', which is the name of one that is added",
+        ),
+        (
+            "{template: {spec: {containers: [{name: kuma-validation}]}}}",
+            "the pod has a container 'kuma-validation', which is the name of one that is added",
+        ),
     ],
 )
 def test_a_pod_that_cannot_be_injected_is_an_error(spec: str, found: str) -> None:
@@ -124,3 +136,15 @@ def test_any_number_of_processes_does_the_same() -> None:
 
 def test_a_small_set_is_done_by_one_process() -> None:
     assert [useful_processes(files, 8) for files in (0, 31, 64, 10_000)] == [1, 1, 2, 8]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_manifest_in_another_encoding_is_an_error_and_not_somebody_elses(encoding: str) -> None:
+    done = inject_files([ManifestFile("web.yaml", deployment().encode(encoding))], DEFAULTS, schemas())
+    assert {each.code.word for each in done.diagnostics} <= {"not-utf8", "control-character"}
+    assert done.diagnostics
+
+
+def test_a_container_may_have_a_user_of_its_own_beside_the_pods() -> None:
+    spec = "securityContext: {runAsUser: 5678}\n"
+    assert codes(inject(NAMESPACE, deployment(spec=spec, container="securityContext: {runAsUser: 1000}\n"))) == []

@@ -95,6 +95,11 @@ def test_only_patches_of_the_systems_namespace_count() -> None:
         ("""{op: replace, path: /name, value: '"other"'}""", "the container must keep its name"),
         ("""{op: replace, path: "", value: '"other"'}""", "the container must stay a mapping"),
         ("""{op: add, path: /image/x, value: '1'}""", "/image/x"),
+        ("""{op: add, path: /env/², value: '1'}""", "/env/²"),
+        ("""{op: add, path: /env/²/x, value: '1'}""", "/env/²/x"),
+        ("""{op: add, path: /nonsense/field, value: '1'}""", "a container has no field 'nonsense'"),
+        ("""{op: replace, path: /args, value: '"--verbose"'}""", "args of a container must be a list"),
+        ("""{op: add, path: /tty, value: '"true"'}""", "tty of a container must be true or false"),
     ],
 )
 def test_a_patch_that_fails_names_itself_its_path_and_the_pod(operation: str, reason: str) -> None:

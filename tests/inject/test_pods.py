@@ -401,3 +401,37 @@ def test_variables_of_kumas_sidecar_are_warned_of() -> None:
 def test_the_servers_certificate_is_given_as_it_is() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     assert _env(injected_pod(NAMESPACE, deployment(), settings=replace(DEFAULTS, ca_cert=pem)), f"{RUN}CA_CERT") == pem
+
+
+def test_what_redirects_may_be_root_where_the_pod_forbids_it_to_the_others() -> None:
+    strict = "securityContext: {runAsNonRoot: true, runAsUser: 1000}\n"
+    pod = injected_pod(NAMESPACE, deployment(spec=strict))
+    assert container(pod, "kuma-init")["securityContext"]["runAsNonRoot"] is False
+    assert "runAsNonRoot" not in container(pod)["securityContext"]
+    plain = injected_pod(NAMESPACE, deployment())
+    assert "runAsNonRoot" not in container(plain, "kuma-init")["securityContext"]
+    with_cni = injected_pod(NAMESPACE, deployment(spec=strict), settings=CNI)
+    assert "runAsNonRoot" not in container(with_cni, "kuma-validation")["securityContext"]
+
+
+def test_a_pod_without_a_token_is_not_asked_for_one() -> None:
+    """Kuma: such a sidecar should still be able to start."""
+    name = f"{RUN}TOKEN_FILE"
+    none = "automountServiceAccountToken: false\n"
+    assert _env(injected_pod(NAMESPACE, deployment(spec=none)), name) is None
+    volume = f"{none}volumes:\n- name: token\n  emptyDir: {{}}\n"
+    named = deployment(spec=volume, annotations={"kuma.io/service-account-token-volume": "token"})
+    for manifest in (named, deployment(), deployment(spec="automountServiceAccountToken: true\n")):
+        assert _env(injected_pod(NAMESPACE, manifest), name) == "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def test_comments_in_a_probe_of_another_kind_stay() -> None:
+    probe = (
+        "readinessProbe: # ready\n  # asked often\n  tcpSocket: # tcp\n    # the port\n    port: 8080 # http\n"
+        "  # timing\n  periodSeconds: 3 # three\n"
+    )
+    text = injected_text(NAMESPACE, deployment(container=probe))
+    kept = ("# ready", "# asked often", "httpGet: # tcp", "# the port", "port: 9001 # http", "# timing", "3 # three")
+    assert [comment for comment in kept if comment not in text] == []
+    found = container(yaml.safe_load(text)["spec"]["template"], "web")["readinessProbe"]
+    assert found == {"httpGet": {"path": "/tcp/8080", "port": 9001}, "periodSeconds": 3}

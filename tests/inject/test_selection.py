@@ -89,3 +89,20 @@ def test_an_object_of_an_unknown_kind_with_a_pod_is_named() -> None:
     assert codes(inject(NAMESPACE, rollout)) == [("unknown-workload", "2")]
     selection = replace(DEFAULTS.selection, kinds=("Rollout",))
     assert inject(NAMESPACE, rollout, settings=replace(DEFAULTS, selection=selection)).verdicts == {Verdict.INJECT: 1}
+
+
+@pytest.mark.parametrize("word", ["true", "1", "[enabled]"])
+def test_a_word_that_is_no_text_is_an_error_and_not_a_pod_left_out(word: str) -> None:
+    """The API server refuses it: without quotes `true` is no text."""
+    in_pod = deployment(labels={INJECTION: "@"}).replace("'@'", word)
+    assert codes(inject(in_pod)) == [("bad-annotation", "13")]
+    assert codes(inject(NAMESPACE.replace("enabled", word), deployment())) == [("bad-annotation", "6")]
+
+
+def test_the_label_as_an_annotation_is_warned_of_where_nothing_else_speaks() -> None:
+    annotated = deployment(annotations={INJECTION: "enabled"})
+    assert codes(inject(annotated)) == [("outdated-annotation", "14")]
+    assert codes(inject(NAMESPACE, annotated)) == [("outdated-annotation", "14")]
+    space = NAMESPACE.replace("labels", "annotations")
+    done = inject(space, deployment())
+    assert (codes(done), done.verdicts) == ([("outdated-annotation", "6")], {Verdict.NOT_ASKED: 1})
