@@ -55,7 +55,8 @@ def import_(
         write_files(into, texts)
     _say(_lines(imported.value, merged, write=write, force=force))
     failed = _judge(overlay(into, {} if write else texts), {*texts, *merged.same}, schemas)
-    left = bool(imported.value.twice or imported.value.unsafe or (merged.changed and not force))
+    found = imported.value
+    left = bool(found.twice or found.unsafe or found.large or (merged.changed and not force))
     return FOUND if failed or left else FINE
 
 
@@ -78,7 +79,8 @@ def _lines(imported: "Imported", merged: "Merge", *, write: bool, force: bool) -
     yield from (f"{over if force else 'differs, not touched'}: {path}" for path in merged.changed)
     yield from (f"elsewhere: {_named(key)} stands in {path}" for key, path in merged.elsewhere.items())
     yield from (f"twice: {_named(key)} is in the export in two versions; the first counts" for key in imported.twice)
-    yield from (f"left out: {_named(key)} holds a private key outside of a field for one" for key in imported.unsafe)
+    yield from (f"left out: {_named(key)} holds a secret where none can be referred to" for key in imported.unsafe)
+    yield from (f"left out: {_named(key)} is larger than a file of a repository may be" for key in imported.large)
     for secret in imported.withheld:
         of = f" (from {secret.field})" if secret.field else ""
         yield f"secret: {' '.join(part for part in (secret.type, secret.mesh, secret.name) if part)}{of}"

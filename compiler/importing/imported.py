@@ -10,11 +10,12 @@ from compiler.diagnostics import Checked
 from compiler.formatting.canonical import Formatter
 from compiler.importing.cleaning import clean, find_origins
 from compiler.importing.layout import Layout
+from compiler.importing.leaks import without_leaks
 from compiler.importing.placing import Typed, place
 from compiler.importing.secrets import Withheld, bare, withhold
 from compiler.importing.sets import collapse
 from compiler.importing.stream import Exported, Sort, read_stream
-from compiler.importing.writing import write_documents
+from compiler.importing.writing import LARGEST_FILE, size_of, write_documents
 from compiler.resources.envelope import read_envelope
 from compiler.resources.model import ResourceKey
 from compiler.resources.schema import Schemas
@@ -33,7 +34,8 @@ class Imported:
     """`files` are documents by path, not yet text: what a repository has elsewhere is still taken out of them.
 
     `runtime` and `foreign` count documents by type; `twice` are resources of which a later document said something
-    else; `unsafe` are those left out whole, for a secret stands where none can be referred to.
+    else; `unsafe` are those left out whole, for a secret stands where none can be referred to; `large` those that no
+    file of a repository holds.
     """
 
     files: Mapping[str, Sequence[Typed]]
@@ -42,6 +44,7 @@ class Imported:
     foreign: Mapping[str, int]
     twice: tuple[ResourceKey, ...]
     unsafe: tuple[ResourceKey, ...]
+    large: tuple[ResourceKey, ...] = ()
 
     @property
     def resources(self) -> int:
@@ -56,11 +59,13 @@ def import_stream(name: str, content: bytes, wanted: Wanted, schemas: Schemas) -
     secrets = [withhold(one) for one in read.value if one.sort is Sort.SECRET]
     resources = [one for one in read.value if one.sort is Sort.RESOURCE]
     origins = find_origins(resources)
-    bared = [(one, bare(one, clean(one, origins))) for one in resources]
+    bared = [(one, without_leaks(one, bare(one, clean(one, origins)), schemas)) for one in resources]
     inner = [withheld for _, result in bared for withheld in result.withheld]
     whole = [(one.type, result.value) for one, result in bared if result.value is not None]
     references = _references((*secrets, *inner), schemas.known)
     found, twice = _once((*whole, *references))
+    large = [typed for typed in found if size_of(typed[1]) > LARGEST_FILE]
+    found = [typed for typed in found if typed not in large]
     imported = Imported(
         _by_file(found, wanted, schemas),
         tuple(dict.fromkeys((*secrets, *inner))),
@@ -68,6 +73,7 @@ def import_stream(name: str, content: bytes, wanted: Wanted, schemas: Schemas) -
         _count(read.value, Sort.FOREIGN),
         twice,
         tuple(read_envelope(one.type, one.value).key for one, result in bared if result.value is None),
+        tuple(read_envelope(*typed).key for typed in large),
     )
     return Checked(imported, read.diagnostics)
 

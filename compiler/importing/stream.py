@@ -54,13 +54,13 @@ def read_stream(name: str, content: bytes, known: frozenset[str]) -> Checked[tup
 
 
 def _take_apart(document: Document, known: frozenset[str]) -> Iterator[Exported]:
+    """What stands in a list and is no resource is counted too."""
     items = document.value.get("items")
     if not isinstance(items, list) or not _is_list(document.value):
         yield _sort(document.value, document.position(), known)
         return
     for index, item in enumerate(items):
-        if isinstance(item, dict):
-            yield _sort(item, document.position(f"/items/{index}"), known)
+        yield _sort(item if isinstance(item, dict) else {}, document.position(f"/items/{index}"), known)
 
 
 def _is_list(value: Mapping[str, Any]) -> bool:

@@ -2,21 +2,33 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from compiler.formatting.canonical import Formatter
 from compiler.formatting.scalars import text_lines, write_string
+from compiler.source.tree import MAX_FILE_BYTES
 
+LARGEST_FILE: Final = MAX_FILE_BYTES * 9 // 10
+"""In bytes, before the canonical form: what a repository reads, and some room."""
 _STEP = "  "
 
 
 def write_documents(values: Sequence[Mapping[str, Any]], formatter: Formatter) -> str:
     """The text of a file; a value that cannot be written as YAML is a mistake of ours, and raised as one."""
-    text = "---\n".join("".join(f"{line}\n" for line in _mapping(value, "")) for value in values)
+    text = "---\n".join(map(_text, values))
     formatted = formatter.format("", text.encode())
     if formatted.value is None:
         raise ValueError(f"an imported document cannot be written: {formatted.diagnostics[0].message}")
     return formatted.value.text
+
+
+def size_of(value: Mapping[str, Any]) -> int:
+    """In bytes, of a document alone."""
+    return len(_text(value).encode())
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return "".join(f"{line}\n" for line in _mapping(value, ""))
 
 
 def _mapping(value: Mapping[str, Any], indent: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from compiler.importing.imported import Imported, Wanted, import_stream, write_f
 from compiler.importing.layout import Layout
 from compiler.resources.judge import judge
 from compiler.resources.schema import Schemas
+from compiler.source.tree import MAX_FILE_BYTES
 from tests.importing.exports import (
     KEY,
     MESH,
@@ -208,3 +209,52 @@ def test_one_file_a_type_holds_all_of_them() -> None:
     found = texts(TIMEOUT, TIMEOUT.replace("slow", "fast"), MESH, wanted=Wanted(Layout.TYPE))
     assert list(found) == ["mesh/default/Mesh.yaml", "mesh/default/MeshTimeout.yaml"]
     assert [one["name"] for one in yaml.safe_load_all(found["mesh/default/MeshTimeout.yaml"])] == ["fast", "slow"]
+
+
+AGENT = """\
+type: MeshOPA
+mesh: default
+name: agent
+spec:
+  targetRef: {kind: Mesh}
+  default:
+    agentConfig: {inlineString: "services: {x: {credentials: {bearer: {token: t0ps3cret}}}}"}
+    appendPolicies: [{rego: {inlineString: "package x"}}]
+"""
+
+
+def test_what_the_compiler_would_not_have_in_git_is_not_written() -> None:
+    """As many a token as a field of any name may hold."""
+    found = imported(AGENT, TIMEOUT)
+    assert [key.name for key in found.unsafe] == ["agent"]
+    assert [one.field for one in found.withheld] == ["MeshOPA agent default/agentConfig/inlineString"]
+    assert list(found.files) == ["mesh/default/MeshTimeout/slow.yaml"]
+    assert imported(AGENT.replace("t0ps3cret", "${TOKEN}")).unsafe == ()
+
+
+def test_a_type_that_no_file_holds_has_a_file_for_each_resource() -> None:
+    padding = "x" * 200_000
+    large = [TIMEOUT.replace("slow", f"slow-{number}").replace("shop", padding) for number in range(5)]
+    found = imported(*large, MESH, wanted=Wanted(Layout.TYPE))
+    assert list(found.files) == [
+        "mesh/default/Mesh.yaml",
+        *(f"mesh/default/MeshTimeout/slow-{number}.yaml" for number in range(5)),
+    ]
+    assert all(len(text) < MAX_FILE_BYTES for text in write_files(found.files, SCHEMAS).values())
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_a_resource_that_no_file_holds_is_left_out_and_named(layout: Layout) -> None:
+    found = imported(TIMEOUT.replace("shop", "x" * MAX_FILE_BYTES), MESH, wanted=Wanted(layout))
+    assert ([key.name for key in found.large], found.resources) == (["slow"], 1)
+
+
+def test_what_stands_in_a_list_and_is_no_resource_is_counted() -> None:
+    found = imported(json.dumps({"total": 3, "items": [yaml.safe_load(TIMEOUT), None, "text"]}))
+    assert (found.resources, found.foreign) == (1, {"without a type": 2})
+
+
+@pytest.mark.parametrize("name", ["con", "aux.1", "LPT1"])
+def test_no_file_is_called_as_a_device_of_windows(name: str) -> None:
+    [path] = texts(TIMEOUT.replace("name: slow", f"name: {name}"))
+    assert path == f"mesh/default/MeshTimeout/_{name.lower()}.yaml"
