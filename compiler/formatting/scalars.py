@@ -51,7 +51,7 @@ def is_block(node: Node) -> bool:
 
 def block_lines(node: Node, source: str, indent: str) -> tuple[str, list[str]]:
     """The header of a block scalar and its lines."""
-    folded = _folded_lines(source[node.start : node.end]) if node.style == ">" else None
+    folded = _folded_lines(_with_blanks(node, source)) if node.style == ">" else None
     header, lines = _literal(node.text) if folded is None else (">" + _chomping(node.text), folded)
     return header, [indent + line if line else "" for line in lines]
 
@@ -94,9 +94,9 @@ def _literal(text: str) -> tuple[str, list[str]]:
 
 
 def _indicator(lines: list[str]) -> str:
-    """Where the text begins with blanks, how far it is indented must be said."""
+    """Where the text begins with blanks or a tab, how far it is indented must be said."""
     for line in lines:
-        if line.startswith(" "):
+        if line.startswith((" ", "\t")):
             return "2"
         if line:
             return ""
@@ -107,6 +107,12 @@ def _chomping(text: str) -> str:
     if not text.endswith("\n"):
         return "-"
     return "+" if text.endswith("\n\n") else ""
+
+
+def _with_blanks(node: Node, source: str) -> str:
+    """A node ends with its last word; the blanks behind it are part of its last line."""
+    line_end = source.find("\n", node.end)
+    return source[node.start : len(source) if line_end < 0 else line_end].rstrip("\r")
 
 
 def _folded_lines(source: str) -> list[str] | None:

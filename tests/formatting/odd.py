@@ -207,5 +207,9 @@ ODD: Final[dict[str, str]] = {
     "a comment without a blank": "#tight\ntype: Mesh #\nname: a #!x\n#\n##\n",
     "tabs": "type:\tMesh\nname: a\t# said\nmore: [\ta\t,\tb\t]\nless: 'x\ty'\n",
     "foreign beside ours": "a: 1\nb:    [x]\n---\nname: a\ntype: Mesh\n---\nz:   1   # kept\ny: {b:   c}\n",
+    "blocks that begin with a tab": "type: Mesh\nname: a\nlabels:\n  a: |2\n    \tb\n  c: >2\n    \td\n",
+    "blanks at the end of a folded block": (
+        "type: Mesh\nname: a\nlabels:\n  a: >\n    one\n    two \n  b: >-\n    one \n    two  \n\n  c: d\n"
+    ),
     "long text": f'type: Mesh\nname: a\nlabels:\n  a: {"word " * 60}\n  b: "{"w: " * 60}"\n',
 }
