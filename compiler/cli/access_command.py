@@ -39,7 +39,7 @@ def access(
     ] = None,
     at: Annotated[str | None, typer.Option(help="Read this commit, branch or tag instead of the files.")] = None,
     base: Annotated[str | None, typer.Option(help="Show what differs from this commit, branch or tag.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.TEXT,
 ) -> int:
     """Show who may call whom. With --from and --to: why, and exit code 0 if it is allowed, 1 if it is not.
 

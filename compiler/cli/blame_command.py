@@ -21,7 +21,7 @@ def blame(
     asked: Annotated[str, typer.Argument(metavar="FILE[:LINE[-LINE]]", help="A file, or some lines of it.")],
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     at: Annotated[str | None, typer.Option("--at", help="Read this commit, branch or tag, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.TEXT,
 ) -> int:
     """Show what follows from some lines: the fields of each proxy that would differ without them."""
     from compiler.review.authors import find_author

@@ -2,8 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,6 @@ from compiler.dataplane.bootstrap import DataplaneError, NodeOptions, SocketAddr
 from compiler.dataplane.metrics.serving import Certificate
 
 _STDIN: Final = Path("-")
-_LOOPBACK: Final = ("127.", "::1", "localhost")
 _PEM: Final = "-----BEGIN "
 
 
@@ -43,7 +43,7 @@ def read_node(
         return NodeOptions(mesh=mesh or "default", name=name, cluster=cluster or "unknown")
     from compiler.dataplane.template import describe, read_variables, render
 
-    text = sys.stdin.read() if file == _STDIN else _read(file)
+    text = _decode(file, sys.stdin.buffer.read) if file == _STDIN else _read(file)
     described = describe(str(file), render(text, read_variables(pairs)))
     return NodeOptions(mesh or described.mesh, name or described.name, cluster or described.cluster)
 
@@ -56,11 +56,19 @@ def read_trust(token_file: Path | None, authority: str | None, server: SocketAdd
     token = _read(token_file).strip() if token_file else ""
     if any(not character.isprintable() for character in token):
         raise DataplaneError(f"{token_file} holds no token: it has more than one line.")
-    if token and not authority and not server.host.startswith(_LOOPBACK):
+    if token and not authority and not is_loopback(server.host):
         raise DataplaneError(f"The token would go to {server} in plaintext: name its authority with --ca-cert.")
     known = authority.lstrip().startswith(_PEM) if authority else True
     text = (authority or "") if known else _read(Path(authority or ""))
     return Trust(text, token) if text or token else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine; 127.0.0.1.example.com is a name like any other."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def read_beside(asked: Neighbours) -> BesideOptions:
@@ -97,8 +105,12 @@ def _resolvers() -> Sequence[SocketAddress]:
 
 
 def _read(path: Path) -> str:
+    return _decode(path, path.read_bytes)
+
+
+def _decode(path: Path, read: Callable[[], bytes]) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read().decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise DataplaneError(f"{path} cannot be read: {reason}.") from error

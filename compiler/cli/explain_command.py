@@ -36,7 +36,7 @@ def explain(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the Dataplane.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Read this commit, branch or tag, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.TEXT,
 ) -> int:
     """Show which documents set a field, the winner last, with line, commit and author; or whose default it is."""
     from compiler.review.authors import find_author

@@ -45,7 +45,7 @@ def dataplane(
     view: Annotated[View, typer.Option("--type", help="What to look at.")] = View.CONFIG,
     mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the Dataplane.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
 ) -> int:
     """Show one proxy: its Envoy configuration, its layout, its merged rules, or the policies that select it."""
     compiled = _compile(path, ref)
@@ -62,7 +62,7 @@ def policy(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the policy.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
 ) -> int:
     """Show which proxies a policy selects."""
     from compiler.inspecting.chosen import list_policies, show_policy
@@ -82,7 +82,7 @@ def service(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the service.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.JSON,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
 ) -> int:
     """Show by which names and address a service is called, and which proxies are behind it."""
     from compiler.inspecting.chosen import list_services, show_service
@@ -101,7 +101,7 @@ def ratelimits(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a file for each domain into this folder.")] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.YAML,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.YAML,
 ) -> int:
     """Show what services of rate limits count by: their configuration, made of all MeshGlobalRateLimits."""
     from compiler.cli.writing import warn_of_rate_limits, write_rate_limits

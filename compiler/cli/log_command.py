@@ -27,7 +27,7 @@ def log(
     mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the proxy.")] = None,
     at: Annotated[str, typer.Option("--at", help="Begin at this commit, branch or tag.")] = "HEAD",
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Stop after so many changes.")] = 20,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.TEXT,
     *,
     patch: Annotated[bool, typer.Option("--patch", "-p", help="Show the fields that changed.")] = False,
 ) -> int:

@@ -51,7 +51,7 @@ def plan(
     head: Annotated[
         str | None, typer.Option("--head", "--at", help="The commit to look at; else the files as they are.")
     ] = None,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How the plan is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How the plan is printed.")] = Form.TEXT,
     fail_on: Annotated[
         str, typer.Option(help="Exit with 1 for these risks: codes or weights (high), with commas between them.")
     ] = "",

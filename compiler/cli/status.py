@@ -21,7 +21,7 @@ class Form(StrEnum):
 
 def status(
     http: Annotated[str, typer.Option(help="Address of the reconciler's HTTP server.")] = "127.0.0.1:5681",
-    output: Annotated[Form, typer.Option("--output", "-o", help="How it is printed.")] = Form.TEXT,
+    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.TEXT,
 ) -> None:
     """Show what is served, what the last commit came to, and what each proxy accepted."""
     found = _fetch(f"http://{http.removeprefix('http://').rstrip('/')}/status")

@@ -33,7 +33,9 @@ def run_tests(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     at: Annotated[str | None, typer.Option(help="Read this commit, branch or tag instead of the files.")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Who answers the requests of route tests.")] = EngineChoice.AUTO,
-    output: Annotated[Form, typer.Option("--output", "-o", help="How the results are printed.")] = Form.TEXT,
+    output: Annotated[
+        Form, typer.Option("--output", "--format", "-o", help="How the results are printed.")
+    ] = Form.TEXT,
     *,
     coverage: Annotated[bool, typer.Option("--coverage", help="Also list the routes that no test touches.")] = False,
     no_python: Annotated[

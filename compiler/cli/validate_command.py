@@ -12,7 +12,9 @@ from compiler.cli.output import Output
 def validate(
     path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
     ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How findings are printed.")] = Output.TEXT,
+    output: Annotated[
+        Output, typer.Option("--output", "--format", "-o", help="How findings are printed.")
+    ] = Output.TEXT,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
 ) -> int:

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from compiler.cli.exits import FINE, FOUND
-from compiler.cli.main import run
+from compiler.cli.main import app, run
 from tests.certificates import EXPIRED
 from tests.cli.command import write
 from tests.review.repositories import BACKEND, MESH, WEB, Repository
@@ -18,6 +20,20 @@ GOOD = {"mesh.yaml": MESH, "proxies.yaml": f"{BACKEND}---\n{WEB}"}
 def _validate(capsys: Captured, folder: Path, *words: str) -> tuple[int, str]:
     code = run(["validate", str(folder), *words])
     return code, capsys.readouterr().out
+
+
+def test_a_form_may_be_called_a_format(tmp_path: Path, capsys: Captured) -> None:
+    """As other tools call it; the same for every command that prints in several forms."""
+    folder = write(tmp_path / "mesh", GOOD)
+    assert _validate(capsys, folder, "--format", "json") == _validate(capsys, folder, "--output", "json")
+    commands: list[Any] = [typer.main.get_command(app)]
+    forms = 0
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
+        for option in command.params:
+            assert ("--output" in option.opts) == ("--format" in option.opts), command.name
+            forms += "--output" in option.opts
+    assert forms > 10
 
 
 def test_findings_for_code_scanning_are_named_from_the_root_of_the_repository(tmp_path: Path, capsys: Captured) -> None:

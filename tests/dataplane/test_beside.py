@@ -245,6 +245,11 @@ def test_a_token_is_not_sent_in_plaintext_to_another_machine(tmp_path: Path) -> 
     token.write_text("a.b.c\n")
     with pytest.raises(DataplaneError, match="in plaintext: name its authority with --ca-cert"):
         read_trust(token, None, SocketAddress("mesh.example", 5678))
+    for name in ("localhost.mesh.example", "127.0.0.1.mesh.example", "127.mesh.example"):
+        with pytest.raises(DataplaneError, match="in plaintext"):
+            read_trust(token, None, SocketAddress(name, 5678))
+    for here in ("127.0.0.2", "::1"):
+        assert read_trust(token, None, SocketAddress(here, 5678)) is not None
     trust = read_trust(token, None, SocketAddress("localhost", 5678))
     assert trust is not None
     assert (trust.token, trust.authority) == ("a.b.c", "")

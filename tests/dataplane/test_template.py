@@ -83,8 +83,11 @@ def test_what_is_typed_goes_before_what_the_file_says(tmp_path: Path, monkeypatc
     file.write_text(TEMPLATE)
     node = read_node("web-2", None, None, file, VARIABLES)
     assert (node.id, node.cluster) == ("shop.web-2", "web")
-    monkeypatch.setattr(sys, "stdin", io.StringIO(TEMPLATE))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEMPLATE.encode())))
     assert read_node(None, "other", "front", Path("-"), VARIABLES).id == "other.web-1"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"type: \xff")))
+    with pytest.raises(DataplaneError, match="- cannot be read: it is not UTF-8"):
+        read_node(None, None, None, Path("-"), [])
     with pytest.raises(Stop, match="neither is given"):
         read_node(None, None, None, None, [])
     with pytest.raises(Stop, match="fills in --dataplane-file"):
