@@ -4,22 +4,31 @@ The shape is that of Kuma's `_rules` (kuma-core §9.2), so that tools that read 
 origin is ours: the file, line and column where it was written, null for an initial policy, which no file holds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 from msgspec import to_builtins
 
-from compiler.inspecting.shown import Json, Sources, selected_policies, show_meta, show_position, written_proxy
+from compiler.inspecting.outgoing import show_outgoing
+from compiler.inspecting.shown import (
+    Json,
+    Sources,
+    gateway_places,
+    selected_policies,
+    show_meta,
+    show_origin,
+    written_proxy,
+)
 from compiler.memo import Memo
 from compiler.mesh.confs import ITEMS
-from compiler.mesh.graph import KEYS, RESOURCE
+from compiler.mesh.gateways.confs import incoming_policies
+from compiler.mesh.graph import RESOURCE
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.merge import merge_confs
-from compiler.mesh.order import Origin, Side
+from compiler.mesh.order import Side
 from compiler.mesh.policy import Inbounds, PolicyKind
-from compiler.mesh.rules import Destination, InboundRule, ResourceRule, inbound_rules, proxy_conf, resource_rules
+from compiler.mesh.rules import InboundRule, inbound_rules, proxy_conf
 from compiler.mesh.selection import Selected, all_selected
-from compiler.mesh.services import OTHER_KEYS, SERVICE_KEYS, SERVICE_RESOURCE, service_ports
 from compiler.mesh.shape import shape_of
 from compiler.mesh.subsets import SubsetRule, subset_rules
 from compiler.resources.model import (
@@ -56,11 +65,6 @@ def _show(memo: Memo, shown: Resource, proxy: Resource, selected: Sequence[Selec
     return {"resource": show_meta(shown), "httpMatches": [], "rules": [one for one in rules if one is not None]}
 
 
-def _outgoing(selected: Sequence[Selected], kind: str) -> tuple[ResourceKey, ...]:
-    """The policies of a kind whose `to` holds."""
-    return tuple(one.policy for one in selected if one.outbound and one.policy.type == kind)
-
-
 def _incoming(selected: Sequence[Selected], kind: str, section: str) -> tuple[ResourceKey, ...]:
     """The policies of a kind whose `rules` and `from` hold for an inbound."""
     return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
@@ -69,10 +73,7 @@ def _incoming(selected: Sequence[Selected], kind: str, section: str) -> tuple[Re
 def _show_kind(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Json | None:
-    going_out = memo.ask(ITEMS, (_outgoing(selected, kind.type), ("to",)))
-    to_resources = [
-        _show_resource(rule, sources) for rule in resource_rules(going_out, _destinations(memo, proxy.key.mesh))
-    ]
+    to_resources = list(show_outgoing(memo, kind, proxy, selected, sources))
     inbounds = [one for one in _inbounds(memo, kind, proxy, selected, sources) if one["rules"]]
     subsets = list(_from_rules(memo, kind, proxy, selected, sources))
     whole = _show_whole(memo, kind, selected, sources)
@@ -102,13 +103,14 @@ def _show_whole(memo: Memo, kind: PolicyKind, selected: Sequence[Selected], sour
         return None
     return {
         "conf": kind.restore(merged.conf),
-        "origin": [_show_origin(origin, sources) for origin in merged.origins],
+        "origin": [show_origin(origin, sources) for origin in merged.origins],
     }
 
 
 def _inbounds(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Iterator[Json]:
+    yield from _entrances(memo, kind, proxy, sources)
     by_tags = kind.inbounds is Inbounds.PERMISSION or kind.from_tags
     sides: tuple[Side, ...] = ("rules",) if by_tags else _COMING_IN
     for inbound in cast(Dataplane, proxy.spec).networking.inbound if kind.inbounds is not Inbounds.NONE else ():
@@ -117,6 +119,19 @@ def _inbounds(
             "inbound": {"name": inbound.name, "port": inbound.port, "tags": inbound.tags or None},
             "rules": [_show_inbound(kind, rule, sources) for rule in _merged(inbound_rules(items))],
         }
+
+
+def _entrances(memo: Memo, kind: PolicyKind, proxy: Resource, sources: Sources) -> Iterator[Json]:
+    """The listeners of a builtin gateway, whose callers are strangers: rules that name callers are about nobody."""
+    if not kind.at_gateways:
+        return
+    for places in gateway_places(memo, proxy):
+        items = memo.ask(ITEMS, (incoming_policies(memo, places, kind.type), _COMING_IN))
+        rules = [rule for rule in inbound_rules(items) if rule.match is None]
+        shown = [_show_inbound(kind, rule, sources) for rule in _merged(rules)]
+        for place in places:
+            tags = dict(place.tags)
+            yield {"inbound": {"name": place.section, "port": place.written.port, "tags": tags}, "rules": shown}
 
 
 def _merged(rules: Sequence[InboundRule]) -> Iterator[tuple[Any, list[InboundRule]]]:
@@ -133,7 +148,7 @@ def _show_inbound(kind: PolicyKind, group: tuple[Any, list[InboundRule]], source
     return {
         "conf": [kind.restore(merge_confs(rule.merged.conf for rule in rules))],
         "match": match,
-        "origin": [_show_origin(origin, sources) for origin in origins],
+        "origin": [show_origin(origin, sources) for origin in origins],
     }
 
 
@@ -156,47 +171,5 @@ def _show_subset(kind: PolicyKind, rule: SubsetRule, sources: Sources) -> Json:
     return {
         "matchers": matchers,
         "conf": kind.restore(rule.conf),
-        "origin": [_show_origin(origin, sources) for origin in rule.origins],
+        "origin": [show_origin(origin, sources) for origin in rule.origins],
     }
-
-
-def _show_resource(rule: ResourceRule, sources: Sources) -> Json:
-    return {
-        "resourceMeta": show_meta(rule.resource),
-        "resourceSectionName": rule.section,
-        "conf": list(rule.confs),
-        "origin": [_show_origin(origin, sources) for origin in rule.origins],
-    }
-
-
-def _destinations(memo: Memo, mesh: str) -> list[Destination]:
-    """Everything that a `to` may mean: the mesh, its routes, its services and each of their ports."""
-    of_mesh = memo.read(RESOURCE, ResourceKey("Mesh", "", mesh))
-    routes = (memo.read(RESOURCE, key) for key in sorted(memo.read(KEYS, ("MeshHTTPRoute", mesh))))
-    keys = (*memo.ask(SERVICE_KEYS, mesh), *memo.ask(OTHER_KEYS, mesh))
-    services = (memo.ask(SERVICE_RESOURCE, key) for key in keys)
-    found = [Destination(resource) for resource in (of_mesh, *routes) if resource is not None]
-    return found + [one for service in services if service is not None for one in _of_service(service)]
-
-
-def _of_service(service: Resource) -> Iterator[Destination]:
-    name = service.key.name
-    yield Destination(service, "", name)
-    for port in service_ports(service):
-        yield Destination(service, port.section, name)
-
-
-def _show_origin(origin: Origin, sources: Sources) -> Json:
-    policy = origin.policy
-    labels: Mapping[str, str] = {}
-    return {
-        "resourceMeta": {"type": policy.type, "mesh": policy.mesh, "name": policy.name, "labels": labels},
-        "ruleIndex": _index(origin.pointer),
-        "position": show_position(policy, origin.pointer, sources),
-    }
-
-
-def _index(pointer: str) -> int:
-    """`/to/1` is item 1."""
-    numbers = [part for part in pointer.split("/") if part.isdigit()]
-    return int(numbers[0]) if numbers else 0

@@ -1,5 +1,7 @@
 """The rules of a MeshGateway, which may have no proxy yet."""
 
+from typing import Any
+
 import pytest
 
 from compiler.inspecting.rules import show_gateway_rules, show_rules
@@ -109,3 +111,64 @@ spec: {match: {type: HostnameGenerator, port: 443, protocol: http}, endpoints: [
     (found,) = (one for one in shown["rules"] if one["type"] == "MeshTimeout")
     (rule,) = found["toResourceRules"]
     assert (rule["resourceMeta"]["type"], rule["resourceMeta"]["name"]) == ("MeshExternalService", "pay")
+
+
+LISTENERS = (
+    f"{HTTP}, hostname: a.example, tags: {{door: a}}",
+    f"{HTTP}, hostname: b.example",
+    "port: 9, protocol: TCP, tags: {door: raw}",
+)
+
+
+def coming_in(name: str, seconds: int, tags: str = "") -> str:
+    narrowed = f", tags: {{{tags}}}" if tags else ""
+    target = f"{{kind: MeshGateway, name: edge{narrowed}}}"
+    head = f"type: MeshTimeout\nmesh: default\nname: {name}\nspec:\n  targetRef: {target}\n"
+    return f"{head}  from: [{{targetRef: {{kind: Mesh}}, default: {{idleTimeout: {seconds}s}}}}]\n"
+
+
+@pytest.mark.parametrize("of", ["proxy", "gateway"])
+def test_what_is_said_of_callers_is_shown_by_listener(of: str) -> None:
+    """A policy for one host of an HTTP port holds at none of the port's: they share what comes in."""
+    breaker = """
+type: MeshCircuitBreaker
+mesh: default
+name: limits
+spec: {rules: [{default: {connectionLimits: {maxRequests: 1}}}]}
+"""
+    policies = coming_in("all", 3), coming_in("raw", 4, "door: raw"), coming_in("a", 5, "door: a"), breaker
+    kinds = shown_kinds(of, MESH, gateway(*LISTENERS), EDGE, *policies)
+    shown = kinds["MeshTimeout"]["inboundRules"]
+    assert [one["inbound"]["name"] for one in shown] == ["9:*", "8080:a.example", "8080:b.example"]
+    assert [one["rules"][0]["conf"] for one in shown] == [[{"idleTimeout": f"{number}s"}] for number in (4, 3, 3)]
+    assert [one["resourceMeta"]["name"] for one in shown[0]["rules"][0]["origin"]] == ["all", "raw"]
+    assert shown[0]["inbound"]["tags"]["door"] == "raw"
+    assert kinds["MeshCircuitBreaker"]["inboundRules"] == []
+
+
+def test_what_is_said_for_some_listeners_alone_is_shown_with_them() -> None:
+    wide = timeout("{kind: MeshGateway, name: edge}", 3)
+    narrow = timeout("{kind: MeshGateway, name: edge, tags: {door: raw}}", 4, name="raw")
+    shown = shown_kinds("proxy", MESH, gateway(*LISTENERS), EDGE, wide, narrow)["MeshTimeout"]["toResourceRules"]
+    assert [(one["listeners"], one["conf"][0]["connectionTimeout"]) for one in shown] == [
+        (["9:*"], "4s"),
+        (["8080:a.example", "8080:b.example"], "3s"),
+    ]
+
+
+def test_what_is_said_of_a_route_by_a_top_level_is_shown_with_that_route() -> None:
+    wide = timeout("{kind: Mesh}", 3)
+    narrow = timeout("{kind: MeshHTTPRoute, name: web}", 4, name="of-route").replace("connectionTimeout: 4s, ", "")
+    shown = shown_kinds("proxy", MESH, gateway(HTTP), EDGE, API, ROUTES.partition("---")[0], wide, narrow)
+    found = {one["resourceMeta"]["type"]: one["conf"][0]["http"] for one in shown["MeshTimeout"]["toResourceRules"]}
+    assert found == {"Mesh": {"requestTimeout": "3s"}, "MeshHTTPRoute": {"requestTimeout": "4s"}}
+
+
+def shown_kinds(of: str, *texts: str) -> dict[str, Any]:
+    compiled = compile_texts(*texts).value
+    sources = compiled.resources.sources
+    if of == "proxy":
+        shown = show_rules(compiled.memo, ResourceKey("Dataplane", "default", "edge-1"), sources)
+    else:
+        shown = show_gateway_rules(compiled.memo, ResourceKey("MeshGateway", "default", "edge"), sources)
+    return {one["type"]: one for one in shown["rules"]}
