@@ -113,7 +113,7 @@ def _missing_fields(_: str, broken: Broken) -> Iterator[Finding]:
         if name not in broken.value:
             described = broken.schema.get("properties", {}).get(name, {})
             yield Finding(
-                broken.pointer,
+                join(broken.pointer, name),
                 MISSING_FIELD,
                 f"{name} is missing{_inside(broken)}",
                 _describe(name, described),

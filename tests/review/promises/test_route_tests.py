@@ -101,11 +101,11 @@ def test_a_document_of_the_mesh_is_no_test_wherever_it_stands() -> None:
 
 def test_a_mistake_is_told_with_its_line_and_the_others_still_run() -> None:
     assert found("tests:\n- nam: x\n  from: a\n  request: {to: b}\n  expect: {status: 200}\n") == [
-        ("missing-field", 2, "/tests/0"),
+        ("missing-field", 2, "/tests/0/name"),
         ("unknown-field", 2, "/tests/0/nam"),
     ]
     assert found(TEST.replace("200", "OK")) == [("wrong-type", 6, "/tests/0/expect/status")]
-    assert found("test: []\n")[0] == ("missing-field", 1, "")
+    assert found("test: []\n")[0] == ("missing-field", 1, "/tests")
     good_too = read_route_tests(tree_of({"tests/a.yaml": "tests: 1", "tests/b.yaml": TEST}), SCHEMAS)
     assert [test.name for test in good_too.value] == ["it goes there"]
 
