@@ -18,7 +18,7 @@ BACKEND = """
 type: Dataplane
 mesh: default
 name: backend-1
-networking: {address: 10.0.0.1, inbound: [{port: 80, tags: {kuma.io/service: backend}}]}
+networking: {address: 10.0.0.1, inbound: [{port: 80, tags: {kuma.io/service: backend, kuma.io/protocol: http}}]}
 """
 TO_NOBODY = """
 type: MeshRetry

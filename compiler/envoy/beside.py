@@ -17,9 +17,10 @@ from google.protobuf.message import Message
 
 from compiler.envoy.clusters import passthrough_cluster
 from compiler.envoy.common import socket_address
-from compiler.envoy.listeners import tcp_filter
+from compiler.envoy.listeners import tcp_proxy_filter
 from compiler.envoy.names import DIRECT_ACCESS, HEALTH_CHECK_FILTER, HTTP_FILTER, PROBES, READINESS, ROUTER_FILTER
 from compiler.envoy.packing import pack
+from compiler.envoy.policy import Direction, Policies, Site
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.secrets import any_upstream_socket
 from compiler.mesh.proxy import Asked, Direct, ProbedPath, Probes
@@ -45,7 +46,7 @@ def probe_listener(probes: Probes) -> Listener:
     return _listener(PROBES, probes, host, [])
 
 
-def direct_resources(direct: Direct) -> Iterator[tuple[ResourceType, Message]]:
+def direct_resources(direct: Direct, policies: Policies) -> Iterator[tuple[ResourceType, Message]]:
     """A connection goes where it was sent, by mTLS; which proxy of the mesh answers is not checked, as in Kuma."""
     cluster = passthrough_cluster(DIRECT_ACCESS)
     if direct.tls is not None:
@@ -58,7 +59,8 @@ def direct_resources(direct: Direct) -> Iterator[tuple[ResourceType, Message]]:
         listener.address.CopyFrom(socket_address(address, port))
         listener.enable_reuse_port.value = False
         listener.bind_to_port.value = False
-        listener.filter_chains.add(filters=[tcp_filter(name, DIRECT_ACCESS)])
+        site = Site(Direction.PASSTHROUGH, name, "tcp", owner=direct.owner)
+        listener.filter_chains.add(filters=[tcp_proxy_filter(DIRECT_ACCESS, direct.confs, policies, site)])
         yield ResourceType.LISTENER, listener
 
 

@@ -38,11 +38,17 @@ def outbound_cluster(upstream: Upstream, policies: Policies) -> Cluster:
 
 
 def _outside_cluster(upstream: Upstream, outside: Outside, policies: Policies) -> Cluster:
-    """What is outside of the mesh is spoken to as it speaks itself; names are looked up by the proxy."""
+    """What is outside of the mesh is spoken to as it speaks itself; names are looked up by the proxy.
+
+    IPv6 first, which is Envoy's own way, only where the proxy itself has such an address: with IPv4 alone the addresses
+    that it finds first would lead nowhere. Kuma then asks for no others at all.
+    """
     destination = upstream.destination
     named = any(not is_ip(endpoint.address) for endpoint in outside.endpoints)
     kind = Cluster.DiscoveryType.STRICT_DNS if named else Cluster.DiscoveryType.STATIC
     cluster = Cluster(name=destination.name, type=kind)
+    if named and not outside.by_ipv6:
+        cluster.dns_lookup_family = Cluster.DnsLookupFamily.V4_PREFERRED
     cluster.load_assignment.cluster_name = destination.name
     for priority, members in groupby(outside.endpoints, lambda endpoint: endpoint.priority):
         locality = cluster.load_assignment.endpoints.add(priority=priority)

@@ -110,7 +110,7 @@ def _network_filters(chain: GatewayChain, listener: GatewayListener, policies: P
         limit = ConnectionLimit(stat_prefix=chain.name)
         limit.max_connections.value = max(listener.limit, 1)
         found.append((Stage.PERMISSION, Filter(name=_LIMIT_FILTER, typed_config=pack(limit))))
-    for confs, site in _both(chain, listener) if not listener.reads_requests else ():
+    for confs, site in _both(chain, listener):
         for hook, conf, here in each_hook("network_filters", confs, policies, site):
             found += hook(conf, here)
     found.sort(key=lambda staged: (staged[0], staged[1].name))

@@ -1,6 +1,6 @@
 """Listeners: kept still, since a change of one drains connections; what policies change often is elsewhere (D15)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
@@ -127,7 +127,7 @@ def _inbound_chains(inbound: Inbound, policies: Policies) -> Iterator[FilterChai
     yield FilterChain(
         name="application-tls",
         filter_chain_match=FilterChainMatch(transport_protocol="tls"),
-        filters=[_inbound_tcp(inbound, policies)],
+        filters=[*_network_filters(inbound, policies, judged=False), _inbound_tcp(inbound, policies)],
     )
     yield inbound_chain(
         inbound, policies, FilterChainMatch(transport_protocol="tls", application_protocols=[ALPN]), socket
@@ -141,30 +141,39 @@ def inbound_chain(
     chain = FilterChain(name="mesh" if socket is not None else "plain")
     if match.ListFields():
         chain.filter_chain_match.CopyFrom(match)
-    if inbound.protocol in HTTP:
-        chain.filters.append(_inbound_http(inbound, policies, authenticated=socket is not None))
+    authenticated, requests = socket is not None, inbound.protocol in HTTP
+    chain.filters.extend(_network_filters(inbound, policies, judged=authenticated and not requests))
+    if requests:
+        chain.filters.append(_inbound_http(inbound, policies, authenticated=authenticated))
     else:
-        chain.filters.extend(_network_filters(inbound, policies, authenticated=socket is not None))
         chain.filters.append(_inbound_tcp(inbound, policies))
     if socket is not None:
         chain.transport_socket.CopyFrom(socket)
     return chain
 
 
-def _network_filters(inbound: Inbound, policies: Policies, *, authenticated: bool) -> Iterator[Filter]:
-    """Before the one that forwards, in the order in which a connection passes them."""
+def _network_filters(inbound: Inbound, policies: Policies, *, judged: bool) -> Iterator[Filter]:
+    """Before the one that forwards, in the order in which a connection passes them; requests are judged one by one."""
     found: list[StagedFilter] = []
-    if authenticated:
+    if judged:
         permission = network_permission(inbound.name, inbound.permission)
         found.append((Stage.PERMISSION, Filter(name=NETWORK_RBAC_FILTER, typed_config=pack(permission))))
-    for hook, conf, here in each_hook("network_filters", inbound.confs, policies, _inbound_site(inbound)):
+    return connection_filters(inbound.confs, policies, _inbound_site(inbound), found)
+
+
+def connection_filters(
+    confs: Confs, policies: Policies, site: Site, others: Iterable[StagedFilter] = ()
+) -> Iterator[Filter]:
+    """What policies, and `others`, want of connections before they are forwarded."""
+    found = [*others]
+    for hook, conf, here in each_hook("network_filters", confs, policies, site):
         found += hook(conf, here)
     found.sort(key=lambda staged: (staged[0], staged[1].name))
     return (staged[1] for staged in found)
 
 
 def _inbound_site(inbound: Inbound) -> Site:
-    return Site(Direction.INBOUND, inbound.name, inbound.protocol, owner=inbound.owner)
+    return Site(Direction.INBOUND, inbound.name, inbound.protocol, inbound.called, owner=inbound.owner)
 
 
 def _inbound_http(inbound: Inbound, policies: Policies, *, authenticated: bool) -> Filter:

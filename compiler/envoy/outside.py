@@ -12,6 +12,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from compiler.envoy.common import socket_address
 from compiler.envoy.names import HTTP_OPTIONS
 from compiler.envoy.packing import pack
+from compiler.mesh.collectors import Collector
 from compiler.mesh.holes import has_hole
 
 _CONNECT_SECONDS: Final = 5
@@ -23,6 +24,13 @@ def outside_cluster(name: str, host: str, port: int, *, http2: bool = False) -> 
     IPv4 first, as a collector on `localhost` may listen on 127.0.0.1 alone.
     """
     return _cluster(name, socket_address(host, port), named=not is_ip(host), http2=http2)
+
+
+def collector_cluster(name: str, collector: Collector) -> Cluster:
+    cluster = outside_cluster(name, collector.address, collector.port, http2=collector.protocol == "grpc")
+    if collector.encrypted:
+        encrypt(cluster, collector.address)
+    return cluster
 
 
 def beside_cluster(name: str, path: str, *, http2: bool = False) -> Cluster:

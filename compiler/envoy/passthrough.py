@@ -1,6 +1,7 @@
 """Calls to the outside of the mesh that a policy lets through: a chain for each kind of match (kuma-policies §2.9).
 
-Envoy looks at the port of a connection first, so a match of every port stands again on each port that another names.
+Envoy looks at the port of a connection first, then at its network, and never comes back: a match of every port stands
+again on each port that another names, and one of a wider network, or of a domain, in each network that another names.
 An exact domain of a known port is resolved here and called there, whatever address the workload dialled; only a
 wildcard's calls go where they were sent, and then a workload can reach any address by naming such a domain.
 """
@@ -31,6 +32,8 @@ from compiler.envoy.packing import pack
 from compiler.envoy.policy import Direction, Policies, Site, each_hook
 from compiler.mesh.proxy import PassthroughMatch, Transparent
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _PREFIX: Final = "meshpassthrough"
 _REQUESTS: Final = frozenset({"http", "http2", "grpc"})
 _HTTP2: Final = frozenset({"http2", "grpc"})
@@ -57,13 +60,49 @@ def passthrough_chains(transparent: Transparent, version: int, policies: Policie
     for match in matches:
         if not _is_hosted(match):
             yield _chain_of_one(match, transparent, policies)
-    for name, group in _hosted(matches):
-        chain = FilterChain(name=name)
-        wanted = chain.filter_chain_match
-        _match_requests(wanted)
-        _match_port(wanted, group[0].port)
-        chain.filters.append(_requests(name, group[0].protocol, transparent, policies))
-        yield chain
+    hosted = _hosted(matches)
+    for name, group in hosted:
+        yield _chain_of_hosts(name, group[0], transparent, policies)
+    for port in sorted({match.port for match in matches}):
+        alike = [match for match in matches if match.port == port and not _is_hosted(match)]
+        for network, again, takes_hosts in _within(alike):
+            chains = [_chain_of_one(match, transparent, policies) for match in again]
+            groups = [(name, group[0]) for name, group in hosted if group[0].port == port and takes_hosts]
+            chains += [_chain_of_hosts(name, first, transparent, policies) for name, first in groups]
+            yield from (_narrowed(chain, network) for chain in chains)
+
+
+def _within(matches: Sequence[PassthroughMatch]) -> Iterator[tuple[Network, list[PassthroughMatch], bool]]:
+    """By network that one of them names, what others let through there; and whether requests to domains are among it.
+
+    Of each family the narrowest decides, and what lets connections through lets requests through, too.
+    """
+    placed = sorted(
+        ((ipaddress.ip_network(one.value), one) for one in matches if one.type != "Domain"),
+        key=lambda found: -found[0].prefixlen,
+    )
+    named = [one for one in matches if one.type == "Domain"]
+    for network in dict.fromkeys(network for network, _ in placed):
+        taken = {_key(one)[0] for other, one in placed if other == network}
+        again: list[PassthroughMatch] = []
+        for wider, one in placed:
+            family = _key(one)[0]
+            known = family in taken or (family == "request" and "raw" in taken)
+            if wider != network and _contains(wider, network) and not known:
+                taken.add(family)
+                again.append(one)
+        yield network, again + (named if "tls" not in taken else []), taken.isdisjoint({"raw", "request"})
+
+
+def _contains(wider: Network, network: Network) -> bool:
+    return wider.prefixlen <= network.prefixlen and network.network_address in wider
+
+
+def _narrowed(chain: FilterChain, network: Network) -> FilterChain:
+    chain.name = f"{chain.name}_{network}"
+    del chain.filter_chain_match.prefix_ranges[:]
+    _match_network(chain.filter_chain_match, network)
+    return chain
 
 
 def passthrough_routes(transparent: Transparent, policies: Policies) -> Iterator[RouteConfiguration]:
@@ -126,8 +165,7 @@ def _chain_of_one(match: PassthroughMatch, transparent: Transparent, policies: P
     if match.type == "Domain":
         wanted.server_names.append(match.value)
     else:
-        network = ipaddress.ip_network(match.value, strict=False)
-        wanted.prefix_ranges.add(address_prefix=str(network.network_address)).prefix_len.value = network.prefixlen
+        _match_network(wanted, ipaddress.ip_network(match.value, strict=False))
     requests = match.protocol in _REQUESTS
     site = Site(Direction.PASSTHROUGH, name, match.protocol, owner=transparent.owner)
     chain.filters.append(
@@ -136,6 +174,18 @@ def _chain_of_one(match: PassthroughMatch, transparent: Transparent, policies: P
         else tcp_proxy_filter(name, transparent.confs, policies, site)
     )
     return chain
+
+
+def _chain_of_hosts(name: str, first: PassthroughMatch, transparent: Transparent, policies: Policies) -> FilterChain:
+    chain = FilterChain(name=name)
+    _match_requests(chain.filter_chain_match)
+    _match_port(chain.filter_chain_match, first.port)
+    chain.filters.append(_requests(name, first.protocol, transparent, policies))
+    return chain
+
+
+def _match_network(wanted: FilterChainMatch, network: Network) -> None:
+    wanted.prefix_ranges.add(address_prefix=str(network.network_address)).prefix_len.value = network.prefixlen
 
 
 def _match_requests(wanted: FilterChainMatch) -> None:

@@ -39,9 +39,10 @@ class Direction(Enum):
 class Site(NamedTuple):
     """Where a conf is applied; `name` is that of the listener, cluster or routes, `service` the one that is called.
 
-    `matches` are the callers that the conf is about, all where empty. Only kinds that say so are told the owner.
-    `routed` are the kinds of which some routes of an outbound have a conf of their own. At a builtin gateway what is
-    inbound comes from outside of the mesh, and what is outbound has no destination yet where `service` is empty.
+    What comes in names a service at a zone proxy alone, which stands before many. `matches` are the callers that the
+    conf is about, all where empty. Only kinds that say so are told the owner. `routed` are the kinds of which some
+    routes of an outbound have a conf of their own. At a builtin gateway what is inbound comes from outside of the mesh,
+    and what is outbound has no destination yet where `service` is empty.
     """
 
     direction: Direction

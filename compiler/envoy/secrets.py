@@ -94,15 +94,13 @@ def outside_socket(mesh: str, tls: Origination) -> TransportSocket:
         _check_names(tls, combined.default_validation_context)
         combined.validation_context_sds_secret_config.name = outside_authority_secret(mesh, tls.authority_secret)
         combined.validation_context_sds_secret_config.sds_config.CopyFrom(_users())
-    elif tls.verifies or tls.names:
+    elif tls.verifies:
         validation = common.validation_context
         _check_names(tls, validation)
         if tls.authority_pem:
             validation.trusted_ca.inline_string = tls.authority_pem
-        elif tls.verifies:
-            validation.trusted_ca.filename = SYSTEM_AUTHORITIES
         else:
-            validation.trust_chain_verification = CertificateValidationContext.TrustChainVerification.ACCEPT_UNTRUSTED
+            validation.trusted_ca.filename = SYSTEM_AUTHORITIES
     context = UpstreamTlsContext(common_tls_context=common, sni=tls.server_name)
     context.allow_renegotiation = tls.renegotiates
     return TransportSocket(name=_SOCKET, typed_config=pack(context))

@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 from compiler.envoy.clusters import HTTP, outbound_cluster
 from compiler.envoy.common import ads, socket_address
 from compiler.envoy.http_filters import http_permission
-from compiler.envoy.listeners import inbound_chain, tcp_filter
+from compiler.envoy.listeners import connection_filters, inbound_chain, tcp_proxy_filter
 from compiler.envoy.outside import is_ip
 from compiler.envoy.packing import pack
-from compiler.envoy.policy import Policies
+from compiler.envoy.policy import Direction, Policies, Site
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import inbound_routes
 from compiler.envoy.secrets import downstream_socket
@@ -33,7 +33,7 @@ def gate_listener(gate: ZoneGate, policies: Policies) -> Listener | None:
     inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
     listener.listener_filters.append(inspector)
     listener.filter_chains.extend(_opening_chain(one, policies) for one in gate.openings)
-    listener.filter_chains.extend(_passage_chain(one) for one in gate.passages)
+    listener.filter_chains.extend(_passage_chain(one, policies) for one in gate.passages)
     return listener if listener.filter_chains else None
 
 
@@ -44,8 +44,12 @@ def _opening_chain(opening: Opening, policies: Policies) -> FilterChain:
     return chain
 
 
-def _passage_chain(passage: Passage) -> FilterChain:
-    chain = FilterChain(name=passage.cluster, filters=[tcp_filter(passage.cluster, passage.cluster)])
+def _passage_chain(passage: Passage, policies: Policies) -> FilterChain:
+    """Whoever calls stays unknown, as the TLS is not ended here."""
+    site = Site(Direction.INBOUND, passage.cluster, "tcp", passage.service.name, owner=passage.owner)
+    chain = FilterChain(name=passage.cluster)
+    chain.filters.extend(connection_filters(passage.confs, policies, site))
+    chain.filters.append(tcp_proxy_filter(passage.cluster, passage.confs, policies, site))
     chain.filter_chain_match.CopyFrom(_asking_for(passage.server_name))
     return chain
 

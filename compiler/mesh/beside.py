@@ -10,7 +10,7 @@ from compiler.memo import Memo
 from compiler.mesh.calls import Inbound, Outbound, Tls
 from compiler.mesh.graph import NAMES, SERVICE_NAMES, WILDCARD, read_proxy, service_name
 from compiler.mesh.holes import has_hole
-from compiler.mesh.proxy import Asked, Direct, ProbedPath, Probes
+from compiler.mesh.proxy import Asked, Direct, ProbedPath, Probes, Transparent
 from compiler.resources.model import Dataplane, Networking, Resource
 
 EVERY_SERVICE: Final = "*"
@@ -40,8 +40,13 @@ def probes(dataplane: Dataplane, inbounds: Iterable[Inbound]) -> Probes | None:
     )
 
 
-def direct(memo: Memo, resource: Resource, tls: Tls | None, calls: Iterable[Outbound]) -> Direct | None:
-    """Every address of the services that are named, but those at which the proxy listens already."""
+def direct(
+    memo: Memo, resource: Resource, tls: Tls | None, calls: Iterable[Outbound], passed: Transparent | None
+) -> Direct | None:
+    """Every address of the services that are named, but those at which the proxy listens already.
+
+    What somebody says of calls that are `passed` through holds for these, too.
+    """
     networking = cast(Dataplane, resource.spec).networking
     redirection = networking.transparent_proxying
     if redirection is None or not redirection.direct_access_services:
@@ -52,7 +57,13 @@ def direct(memo: Memo, resource: Resource, tls: Tls | None, calls: Iterable[Outb
     wanted = redirection.direct_access_services
     names = memo.read(NAMES, mesh) if EVERY_SERVICE in wanted else frozenset(wanted)
     found = {endpoint for name in names for endpoint in _endpoints(memo, resource, name)}
-    return Direct(tuple(sorted(found - taken)), replace(tls, permissive=False) if tls is not None else None)
+    confs = tuple(one for one in passed.confs if one.origins) if passed is not None else ()
+    return Direct(
+        tuple(sorted(found - taken)),
+        replace(tls, permissive=False) if tls is not None else None,
+        confs,
+        passed.owner if passed is not None and confs else None,
+    )
 
 
 def _endpoints(memo: Memo, caller: Resource, name: str) -> Iterator[tuple[str, int]]:

@@ -87,6 +87,11 @@ class Inbound(Value, frozen=True):
     def name(self) -> str:
         return f"self_inbound_dp_{self.section}"
 
+    @property
+    def called(self) -> str:
+        """Where callers ask for another service than the proxy's own, which."""
+        return ""
+
 
 class Outbound(Value, frozen=True):
     """A port on which the proxy takes its workload's calls to one destination.

@@ -12,6 +12,7 @@ NODE: Final = "127.0.0.1"
 """Where the collector of the proxy's own node is taken to be: a commit does not know the node's address."""
 _BLOCK: Final = "openTelemetry"
 _LARGEST_PORT: Final = 65535
+_TLS_PORT: Final = 443
 
 
 class Collector(Spec, frozen=True):
@@ -26,6 +27,11 @@ class Collector(Spec, frozen=True):
     port: int = DEFAULT_PORT
     path: str = ""
     protocol: str = "grpc"
+
+    @property
+    def encrypted(self) -> bool:
+        """Nothing says so in a document (kuma-policies §1.9)."""
+        return self.protocol == "http" and self.port == _TLS_PORT
 
 
 class OpenTelemetry(Spec, frozen=True):

@@ -32,10 +32,14 @@ class Origination(Value, frozen=True):
 
 
 class Outside(Value, frozen=True):
-    """A service outside of the mesh, which its callers' proxies reach by themselves."""
+    """A service outside of the mesh, which its callers' proxies reach by themselves.
+
+    `by_ipv6` where a proxy that has an IPv6 address itself looks its names up: it asks for such addresses first.
+    """
 
     endpoints: tuple[OutsideEndpoint, ...]
     tls: Origination | None = None
+    by_ipv6: bool = False
 
 
 class Destination(Value, frozen=True):

@@ -11,8 +11,9 @@ from compiler.resources.model import ExternalService, MeshExternalService, Resou
 from compiler.resources.specs.services import ExternalTls, LegacyTls, MixedSource, Verification
 from compiler.resources.specs.spec import DataSource
 
-_NO_NAME: Final = frozenset({"SkipSAN", "SkipAll"})
 _NO_AUTHORITY: Final = frozenset({"SkipCA", "SkipAll"})
+_NO_NAME: Final = _NO_AUTHORITY | {"SkipSAN"}
+"""Envoy checks the names of a certificate only where it leads to an authority, and refuses to be told otherwise."""
 _AUTO: Final = "TLSAuto"
 
 

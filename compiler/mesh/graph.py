@@ -345,3 +345,7 @@ def _is_enabled(memo: Memo, zone: str) -> bool:
 
 
 ZONE_ENABLED: Final[Query[str, bool]] = Query("zone enabled", _is_enabled)
+"""Whether other zones call a zone's proxies; those of its own always do (kuma-core §2.3)."""
+ALL_ENABLED: Final[Query[None, bool]] = Query(
+    "all zones enabled", lambda memo, _: all(memo.ask(ZONE_ENABLED, key.name) for key in memo.read(KEYS, ("Zone", "")))
+)

@@ -6,7 +6,6 @@ from typing import Final, cast
 
 from compiler.memo import Memo, Query
 from compiler.mesh.calls import Outbound
-from compiler.mesh.external import split_address
 from compiler.mesh.graph import KEYS, RESOURCE
 from compiler.mesh.match import has_labels
 from compiler.mesh.proxy import NameRecord
@@ -17,13 +16,12 @@ from compiler.mesh.services import (
     MULTI_ZONE,
     OTHER_KEYS,
     SERVICE_RESOURCE,
-    TAGGED,
     TAGGED_NAMES,
     VIRTUAL_ADDRESS,
     virtual_address,
 )
-from compiler.mesh.virtual_outbounds import HOSTS, VIRTUAL_OUTBOUND
-from compiler.resources.model import ExternalService, HostnameGenerator, LabelSelector, Resource, ResourceKey
+from compiler.mesh.virtual_outbounds import HOSTS, VIRTUAL_OUTBOUND, whole_names
+from compiler.resources.model import HostnameGenerator, LabelSelector, Resource, ResourceKey
 from compiler.resources.templates import fill_template
 
 GENERATOR: Final = "HostnameGenerator"
@@ -112,10 +110,15 @@ def name_records(memo: Memo, mesh: str, calls: Iterable[Outbound]) -> tuple[Name
     if not memo.ask(GENERATORS, None) and not others:
         return None
     found: dict[str, str] = {}
-    for call in sorted(calls, key=lambda one: (one.destination.service, one.address)):
+    for call in sorted(calls, key=_named_first):
         for name in _names_at(memo, call):
             found.setdefault(name, call.address)
     return tuple(NameRecord(name, address) for name, address in sorted(found.items()))
+
+
+def _named_first(call: Outbound) -> tuple[bool, ResourceKey, str]:
+    """Of two that want one name a service of 2.x comes last."""
+    return call.address.startswith(f"{LEGACY_BLOCK}."), call.destination.service, call.address
 
 
 def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
@@ -127,11 +130,7 @@ def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
     yield from memo.ask(HOSTS, service.mesh).get(call.address, ())
     resource = memo.ask(SERVICE_RESOURCE, service)
     if resource is not None and call.address == virtual_address(resource, LEGACY_BLOCK):
-        names = dict.fromkeys((f"{service.name}.mesh", f"{service.name.replace('_', '.')}.mesh"))
-        for tagged in memo.ask(TAGGED, service):
-            networking = cast(ExternalService, tagged.spec).networking
-            if not networking.disable_host_dns_entry:
-                names[split_address(networking.address)[0]] = None
+        names = whole_names(memo, service)
         yield from (name for name in names if _HOSTNAME.fullmatch(name) and not name.replace(".", "").isdigit())
 
 

@@ -86,6 +86,8 @@ class PolicyKind:
     type: str
     targets: TargetMatrix
     inbounds: Inbounds = Inbounds.NONE
+    at_gateways: bool = False
+    """Whether what it says of everyone who calls holds for strangers who call a builtin gateway."""
     outbound: bool = False
     whole: bool = False
     """Whether the policy has one `default` for all of a proxy."""
@@ -128,6 +130,8 @@ class PolicyKind:
     """Why a policy does nothing where it selects this; empty where it does something."""
     misses: Callable[[Any, str], bool] | None = None
     """Whether a conf that wants something done has nothing for destinations that speak this protocol."""
+    mute: Callable[[Conf, str], str] = lambda _, __: ""
+    """What to add to a written conf that says nothing of calls by this protocol; empty where it says something."""
     needs: tuple[Need, ...] = ()
     """What is judged by the confs that policies come to together."""
     resolve: Callable[[Conf, FindResource], Conf] | None = None

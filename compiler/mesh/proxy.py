@@ -69,6 +69,9 @@ class Direct(Value, frozen=True):
 
     endpoints: tuple[tuple[str, int], ...]
     tls: Tls | None
+    confs: Confs = ()
+    """What policies say of calls to the whole mesh, as of what is passed through."""
+    owner: Owner | None = None
 
 
 class Certification(Value, frozen=True):

@@ -55,6 +55,7 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
     gateway = read_gateway(memo, shape, holder, theirs.confs, theirs.owner if theirs.naming else None)
     upstreams = (*list_upstreams(memo, calls, calling, theirs.confs), *gateway.upstreams)
     transparent = _transparent(memo, networking.transparent_proxying, mesh, holder)
+    passed = _owned(transparent, theirs) if transparent is not None else None
     inbounds = tuple(_owned(one, theirs) for one in list_inbounds(memo, resource, own.tls, holder))
     return Proxy(
         mesh=resource.key.mesh,
@@ -66,17 +67,17 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
         inbounds=inbounds,
         outbounds=calls,
         upstreams=tuple(
-            spread(memo, spoken(one, own.tls, inbounds), resource)
+            spread(memo, spoken(one, own.tls, inbounds, resource), resource)
             for one in through_egress(memo, joined(upstreams), own.tls, resource.zone)
         ),
-        transparent=_let_through(memo, _owned(transparent, theirs), theirs) if transparent is not None else None,
+        transparent=_let_through(memo, passed, theirs) if passed is not None else None,
         confs=theirs.confs + theirs.beside,
         owner=_placed(theirs.owner, networking) if theirs.owned else None,
         names=name_records(memo, resource.key.mesh, calls) if networking.transparent_proxying is not None else None,
         gates=tuple(_gates(memo, resource, own.tls, calling, theirs, calls)) if networking.listeners else (),
         asked=asked(networking),
         probes=probes(cast(Dataplane, resource.spec), inbounds),
-        direct=direct(memo, resource, next((one.tls for one in inbounds), own.tls), calls),
+        direct=direct(memo, resource, next((one.tls for one in inbounds), own.tls), calls, passed),
         known=_known(memo, resource, calls)
         if any(find_kind(memo, one.policy).patches for one in theirs.beside)
         else None,

@@ -14,10 +14,10 @@ from compiler.mesh.graph import HEAD, KEYS, RESOURCE, SHOWN_AS, Head
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.kinds import KINDS, SPEAKING
 from compiler.mesh.match import has_labels
-from compiler.mesh.merge import RouteRule
-from compiler.mesh.order import Origin
+from compiler.mesh.merge import RouteRule, merge_route_rules
+from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import FindBackend, PolicyKind
-from compiler.mesh.rules import outbound_routes, route_conf
+from compiler.mesh.rules import outbound_items, outbound_routes, route_conf
 from compiler.mesh.selection import Holder, Policies, outgoing
 from compiler.mesh.services import (
     DESTINATION,
@@ -202,8 +202,10 @@ def _kinds(memo: Memo, routing: Routing) -> Iterator[PolicyKind]:
     return (kind for kind in memo.ask(SPEAKING, routing.port.service.mesh) if kind.outbound)
 
 
-def _holding(memo: Memo, routing: Routing, kind: str, names: tuple[str, ...]) -> Policies:
-    return outgoing(memo, routing.profile, routing.own, kind, names)
+def _holding(
+    memo: Memo, routing: Routing, kind: str, names: tuple[str, ...], routes: Sequence[Resource] = ()
+) -> Policies:
+    return outgoing(memo, routing.profile, routing.own, kind, names, routes)
 
 
 def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
@@ -221,9 +223,12 @@ def _routes(memo: Memo, routing: Routing) -> tuple[HttpRoute, ...]:
 
 def _rules(memo: Memo, kind: PolicyKind, routing: Routing, service: Resource) -> tuple[RouteRule, ...] | None:
     """None where no policy of the kind is about the destination."""
+    return outbound_routes(_items(memo, kind, routing), service, *_place(routing))
+
+
+def _items(memo: Memo, kind: PolicyKind, routing: Routing) -> tuple[Item, ...]:
     names = names_of(memo, routing.port)
-    items = items_about(memo, _holding(memo, routing, kind.type, names), names)
-    return outbound_routes(items, service, routing.port.section, routing.port.service.name)
+    return items_about(memo, _holding(memo, routing, kind.type, names), names)
 
 
 def _split_of(memo: Memo, routing: Routing) -> Split:
@@ -237,14 +242,19 @@ def _splitting(memo: Memo, mesh: str) -> PolicyKind | None:
 
 
 def _split(memo: Memo, routing: Routing) -> Split:
+    """A route without rules sends connections to where they were going (kuma-core §4.7)."""
     destination = memo.ask(DESTINATION, routing.port)
     service = memo.ask(SERVICE_RESOURCE, routing.port.service)
     kind = memo.ask(SPLITTING, routing.port.service.mesh)
     if destination is None or service is None or kind is None or kind.shape_backends is None:
         return NO_SPLIT
-    rules = _rules(memo, kind, routing, service)
-    if not rules:
+    items = outbound_items(_items(memo, kind, routing), service, *_place(routing))
+    if not items:
         return NO_SPLIT
+    last = items[-1]
+    if last.item is None or not last.item.rules:
+        return Split((Backend(destination),), (last.origin,))
+    rules = merge_route_rules(items)
     return Split(kind.shape_backends(rules, _finder(memo, destination.mesh)), rules[0].origins)
 
 
@@ -291,7 +301,7 @@ def _route_confs(memo: Memo, named: Policies, section: str, routing: Routing, se
     def conf_of(kind: PolicyKind) -> Applied | None:
         if not kind.routes:
             return of_destination.get(kind.type)
-        items = items_about(memo, _holding(memo, routing, kind.type, names), names)
+        items = items_about(memo, _holding(memo, routing, kind.type, names, routes), names)
         return apply(memo, kind, route_conf(items, routes, section, service, *_place(routing)))
 
     return tuple(applied for kind in _kinds(memo, routing) if (applied := conf_of(kind)) is not None)

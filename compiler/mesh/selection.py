@@ -10,8 +10,20 @@ from typing import Final, cast
 
 from compiler.memo import Memo, Query
 from compiler.mesh.gateways.choosing import GATEWAY
-from compiler.mesh.graph import ABOUT, ANYWHERE, COMING_IN, HEAD, KEYS, SELECTORS, WHOLE, is_everywhere, pairs_to_file
-from compiler.mesh.match import is_builtin_gateway, select
+from compiler.mesh.graph import (
+    ABOUT,
+    ANYWHERE,
+    COMING_IN,
+    HEAD,
+    KEYS,
+    SELECTORS,
+    WHOLE,
+    Head,
+    is_everywhere,
+    pairs_to_file,
+)
+from compiler.mesh.match import is_builtin_gateway, picks, select
+from compiler.mesh.order import spec_of
 from compiler.mesh.shape import Shape, shape_of
 from compiler.mesh.value import Value
 from compiler.resources.model import (
@@ -87,12 +99,29 @@ def _selects(memo: Memo, asked: tuple[Shape, ResourceKey]) -> Selected | None:
     return Selected(key, selection.sections, selection.outbound) if selection is not None else None
 
 
-def outgoing(memo: Memo, profile: Shape, own: Policies, kind: str, names: Names) -> Policies:
-    """The policies of a kind whose `to` holds and may be about something of these names, by key."""
+def outgoing(
+    memo: Memo, profile: Shape, own: Policies, kind: str, names: Names, routes: Sequence[Resource] = ()
+) -> Policies:
+    """The policies of a kind whose `to` holds and may be about something of these names, by key.
+
+    One whose top level names a MeshHTTPRoute holds for that route alone, so only where it is among `routes`.
+    """
     wide = memo.ask(OUTGOING, (profile, kind, names))
     heads = ((key, memo.ask(HEAD, key)) for key in own if key.type == kind)
-    found = [key for key, head in heads if head is not None and head.may_mean(names)]
+    found = [key for key, head in heads if head is not None and head.may_mean(names) and _holds_for(head, routes)]
     return tuple(sorted([*found, *wide])) if found else wide
+
+
+def _holds_for(head: Head, routes: Iterable[Resource]) -> bool:
+    target = spec_of(head.policy).target_ref
+    return not is_of_route(head) or any(
+        route.key.type == target.kind and picks(target, head.policy, route) for route in routes
+    )
+
+
+def is_of_route(head: Head) -> bool:
+    """Whether a policy's top level names a MeshHTTPRoute."""
+    return spec_of(head.policy).target_ref.kind == "MeshHTTPRoute"
 
 
 def _outgoing(memo: Memo, asked: tuple[Shape, str, Names]) -> Policies:
@@ -130,8 +159,9 @@ def _whole(memo: Memo, asked: tuple[Shape, str]) -> Policies:
 
 
 def _comes_in(memo: Memo, key: ResourceKey) -> bool:
+    """What comes in takes no route of a MeshHTTPRoute."""
     head = memo.ask(HEAD, key)
-    return head is not None and head.comes_in
+    return head is not None and head.comes_in and not is_of_route(head)
 
 
 def all_selected(memo: Memo, shape: Shape) -> tuple[Selected, ...]:

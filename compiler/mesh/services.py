@@ -17,7 +17,6 @@ from compiler.mesh.graph import (
     NAMES,
     RESOURCE,
     SERVICE_NAMES,
-    ZONE_ENABLED,
     carriers,
     mesh_spec,
     read_proxy,
@@ -105,7 +104,7 @@ def _other_services(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
 
 
 def _stands_for(memo: Memo, port: Port) -> tuple[Port, ...]:
-    """The ports of MeshServices behind one of a MeshMultiZoneService: of the same name, or number as text."""
+    """The ports of MeshServices behind one of a MeshMultiZoneService: the first of that name, or of that number."""
     service = memo.ask(SERVICE_RESOURCE, port.service)
     if service is None or not isinstance(service.spec, MeshMultiZoneService):
         return ()
@@ -115,8 +114,7 @@ def _stands_for(memo: Memo, port: Port) -> tuple[Port, ...]:
         Port(member.key, one.section)
         for member in members
         if member is not None and has_labels(member, wanted)
-        for one in service_ports(member)
-        if one.section == port.section
+        for one in islice((one for one in service_ports(member) if port.section in {one.name, str(one.port)}), 1)
     )
 
 
@@ -203,9 +201,7 @@ def _selected(memo: Memo, service: Resource, selector: ServiceSelector) -> Itera
             found = _named(memo, service, reference.name)
         case _:
             found = _offering(memo, service.key)
-    return (
-        resource for resource in found if memo.ask(ZONE_ENABLED, resource.zone) and service.zone in {"", resource.zone}
-    )
+    return (resource for resource in found if service.zone in {"", resource.zone})
 
 
 def _named(memo: Memo, service: Resource, name: str) -> Iterator[Resource]:
@@ -330,12 +326,20 @@ def _destination(memo: Memo, port: Port) -> Destination | None:
 
 
 def _outside(memo: Memo, port: Port, service: Resource) -> Outside | None:
-    """Of ExternalServices those with the tags that are asked for."""
     if isinstance(service.spec, MeshExternalService):
         return outside_of(service)
-    tagged = memo.ask(TAGGED, port.service) if memo.read(RESOURCE, port.service) is None else ()
-    wanted = [one for one in tagged if set(port.subset) <= cast(ExternalService, one.spec).tags.items()]
+    wanted = tagged_by(memo, port) if memo.read(RESOURCE, port.service) is None else ()
     return outside_of_tagged(wanted) if wanted else None
+
+
+def tagged_by(memo: Memo, port: Port) -> tuple[Resource, ...]:
+    """The ExternalServices of 2.x by the name, with the tags and at the port that are asked for."""
+    return tuple(one for one in memo.ask(TAGGED, port.service) if _is_asked_for(cast(ExternalService, one.spec), port))
+
+
+def _is_asked_for(outside: ExternalService, port: Port) -> bool:
+    _, number = split_address(outside.networking.address)
+    return set(port.subset) <= outside.tags.items() and port.section in {"", str(number)}
 
 
 def _suffix(subset: tuple[tuple[str, str], ...]) -> str:

@@ -1,7 +1,7 @@
 """What a proxy connects to: the destinations of its calls, by which TLS, and how calls are spread over zones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 from msgspec.structs import replace
 
@@ -11,8 +11,11 @@ from compiler.mesh.destination import Destination
 from compiler.mesh.kinds import find_kind
 from compiler.mesh.routing import CONFS, Caller, routing_to
 from compiler.mesh.services import Port
+from compiler.mesh.shape import version_of
 from compiler.mesh.value import Confs
 from compiler.resources.model import Dataplane, Resource
+
+_IPV6: Final = 6
 
 
 def list_upstreams(memo: Memo, calls: Sequence[Outbound], calling: Caller, confs: Confs) -> Iterator[Upstream]:
@@ -29,19 +32,28 @@ def joined(upstreams: Sequence[Upstream]) -> tuple[Upstream, ...]:
     return tuple(found.values()) if len(found) == len(upstreams) else tuple(found[name] for name in sorted(found))
 
 
-def spoken(upstream: Upstream, own: Tls | None, inbounds: Sequence[Inbound]) -> Upstream:
+def spoken(upstream: Upstream, own: Tls | None, inbounds: Sequence[Inbound], caller: Resource) -> Upstream:
     """Versions and ciphers are the same for all of a mesh, so a proxy calls as it is called; with nothing, plainly.
 
     What every certificate of the Mesh's backend comes to is left out: callers share their clusters then.
     """
     destination = upstream.destination
     if not destination.secured:
-        return upstream
+        found = looked_up(destination, caller)
+        return replace(upstream, destination=found) if found is not destination else upstream
     if own is None:
         return replace(upstream, destination=replace(destination, secured=False, identities=()))
-    found = next((one.tls for one in inbounds if one.tls is not None and not one.tls.is_plain), own)
-    tls = replace(found, permissive=False)
+    said = next((one.tls for one in inbounds if one.tls is not None and not one.tls.is_plain), own)
+    tls = replace(said, permissive=False)
     return replace(upstream, tls=tls) if tls != Tls(destination.mesh) else upstream
+
+
+def looked_up(destination: Destination, caller: Resource) -> Destination:
+    """As the proxy that calls looks up the names of what is outside of the mesh: by its own version of IP first."""
+    address = cast(Dataplane, caller.spec).networking.address
+    if destination.outside is None or version_of(address) != _IPV6:
+        return destination
+    return replace(destination, outside=replace(destination.outside, by_ipv6=True))
 
 
 def spread(memo: Memo, upstream: Upstream, caller: Resource) -> Upstream:

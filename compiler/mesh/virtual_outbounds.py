@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, cast
 
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import KEYS, RESOURCE, proxy_keys, read_proxy
+from compiler.mesh.external import split_address
+from compiler.mesh.graph import KEYS, NAMES, RESOURCE, proxy_keys, read_proxy
 from compiler.mesh.services import (
     LEGACY_BLOCK,
     SERVICE_RESOURCE,
+    TAGGED,
     Port,
     hashed_address,
     service_key,
@@ -101,14 +103,39 @@ def _hosts(memo: Memo, mesh: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def named_address(memo: Memo, named: Named) -> str:
-    """Of its own, unless it is the name that all of a service has anyway: that has one address."""
-    service = memo.ask(SERVICE_RESOURCE, service_key(named.called.service.mesh, named.host.removesuffix(".mesh")))
-    if service is not None and named.host == f"{service.key.name}.mesh":
-        return virtual_address(service, LEGACY_BLOCK)
-    return hashed_address(f"{named.called.service.mesh}/{named.host}", LEGACY_BLOCK)
+    """Of its own, unless it is a name that all of a service has anyway: that has one address."""
+    mesh = named.called.service.mesh
+    holder = memo.ask(HOLDER, (mesh, named.host))
+    service = memo.ask(SERVICE_RESOURCE, holder) if holder is not None else None
+    return (
+        virtual_address(service, LEGACY_BLOCK)
+        if service is not None
+        else hashed_address(f"{mesh}/{named.host}", LEGACY_BLOCK)
+    )
+
+
+def whole_names(memo: Memo, service: ResourceKey) -> tuple[str, ...]:
+    """What all of a service of 2.x is called without anybody's asking for it (kuma-core §5.1)."""
+    names = dict.fromkeys((f"{service.name}.mesh", f"{service.name.replace('_', '.')}.mesh"))
+    for tagged in memo.ask(TAGGED, service):
+        networking = cast(ExternalService, tagged.spec).networking
+        if not networking.disable_host_dns_entry:
+            names[split_address(networking.address)[0]] = None
+    return tuple(names)
+
+
+def _holders(memo: Memo, mesh: str) -> Mapping[str, ResourceKey]:
+    """Of several the first by name."""
+    keys = [service_key(mesh, name) for name in sorted(memo.read(NAMES, mesh))]
+    return {host: key for key in reversed(keys) for host in whole_names(memo, key)}
 
 
 NAMED_BY: Final[Query[ResourceKey, tuple[Named, ...]]] = Query("named by tags", _named_by)
 CALLED: Final[Query[str, Called]] = Query("called by tags", _called)
 HOSTS: Final[Query[str, Mapping[str, tuple[str, ...]]]] = Query("hosts by tags", _hosts)
 """By mesh: the names of VirtualOutbounds at each address."""
+HOLDERS: Final[Query[str, Mapping[str, ResourceKey]]] = Query("hosts of whole services", _holders)
+HOLDER: Final[Query[tuple[str, str], ResourceKey | None]] = Query(
+    "whole service of a host", lambda memo, asked: memo.ask(HOLDERS, asked[0]).get(asked[1])
+)
+"""By mesh and host: the service of 2.x that has the name anyway."""

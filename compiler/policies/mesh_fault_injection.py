@@ -94,7 +94,10 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
     for part in ("to", "from_", "rules"):
         for index, item in enumerate(getattr(policy, part)):
             pointer = join("", part.rstrip("_"), index)
-            for place, fault in enumerate((item.default or {}).get("http") or ()):
+            faults = (item.default or {}).get("http") or ()
+            if not faults:
+                yield Finding(join(pointer, "default", "http"), NO_EFFECT, "no fault strikes anybody", on_key=True)
+            for place, fault in enumerate(faults):
                 yield from _check_fault(fault, join(pointer, "default", "http", place))
             for place, match in enumerate(item.matches):
                 if "sni" in match:

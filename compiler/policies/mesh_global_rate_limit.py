@@ -13,15 +13,17 @@ from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit 
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from google.protobuf.message import Message
 
+from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration
 from compiler.envoy.names import RATE_LIMITS
 from compiler.envoy.outside import outside_cluster
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site, Stage, StagedHttpFilter
+from compiler.envoy.refusals import TOO_MANY, check_refusal, limit_status
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import header_options
 from compiler.mesh.http_route import HeaderChange
-from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.mesh.policy import Inbounds, Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
 from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, NOT_SUPPORTED_YET, Finding, join
 from compiler.resources.model import Policy as PolicySpec
@@ -35,7 +37,6 @@ INBOUND: Final = "inbound"
 _UNITS: Final = {"1s": "second", "1m": "minute", "1h": "hour", "24h": "day"}
 _NANOSECONDS: Final = {Duration.parse(interval): unit for interval, unit in _UNITS.items()}
 _SHADOW: Final = "Shadow"
-_TOO_MANY: Final = 429
 _DEFAULT_PORT: Final = 80
 _LISTENER: Final = "self_inbound_dp_"
 
@@ -73,7 +74,7 @@ class Headers(Spec, frozen=True):
 
 
 class Answer(Spec, frozen=True):
-    status: int = _TOO_MANY
+    status: int = TOO_MANY
     headers: Headers = Headers()
 
 
@@ -111,8 +112,12 @@ class GlobalLimit(Spec, frozen=True):
 
     @property
     def limits(self) -> bool:
+        return not self.http.disabled and self.has_rates
+
+    @property
+    def has_rates(self) -> bool:
         rates = (one.request_rate for each in self.http.ratelimit_on_request for one in each.limits)
-        return not self.http.disabled and any(rate is not None for rate in (self.http.request_rate, *rates))
+        return any(rate is not None for rate in (self.http.request_rate, *rates))
 
 
 def add_filter(conf: GlobalLimit, site: Site) -> Iterator[StagedHttpFilter]:
@@ -124,7 +129,7 @@ def add_filter(conf: GlobalLimit, site: Site) -> Iterator[StagedHttpFilter]:
     set_duration(message.timeout, service.timeout)
     message.failure_mode_deny = service.limit_on_service_fail and conf.mode != _SHADOW
     for status in (message.rate_limited_status, *((message.status_on_error,) if message.failure_mode_deny else ())):
-        status.code = cast(Any, answer.status)
+        status.code = cast(Any, limit_status(answer.status))
     message.rate_limited_as_resource_exhausted = site.protocol == "grpc"
     sets, adds = (tuple((one.name, one.value) for one in each) for each in (answer.headers.set, answer.headers.add))
     message.response_headers_to_add.extend(header_options(HeaderChange(set=sets, add=adds)))
@@ -190,6 +195,7 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
 
 
 def _check_http(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    yield from check_refusal(http.get("onRateLimit") or {}, join(pointer, "onRateLimit"))
     yield from _check_rate(http.get("requestRate"), join(pointer, "requestRate"))
     for place, each in enumerate(http.get("ratelimitOnRequest") or ()):
         for index, limit in enumerate(each["limits"]):
@@ -216,6 +222,17 @@ def _check_url(url: str | None, pointer: str) -> Iterator[Finding]:
         yield Finding(pointer, BAD_VALUE, "the protocol of rate limits has no path", "take the path out")
 
 
+def idle(policy: PolicySpec, reached: Reached) -> str:
+    """Requests are counted; what is said of gateways is theirs to judge."""
+    if policy.to or any(inbound.spoken.lower() in HTTP for inbound in reached.inbounds):
+        return ""
+    return "no inbound that it selects takes requests: their protocols are not http, http2 or grpc"
+
+
+def _is_asked(conf: GlobalLimit) -> bool | None:
+    return conf.has_rates or conf.http.disabled if conf.backend.rate_limit_service.url else None
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshGlobalRateLimit",
@@ -229,6 +246,15 @@ POLICY: Final = Policy(
         inbounds=Inbounds.WHOLE,
         names_owner=True,
         check=check,
+        idle=idle,
+        needs=(
+            Need(
+                ("backend",),
+                _is_asked,
+                "no policy that holds here says how many requests there may be: the service is asked nothing",
+                "add http.requestRate",
+            ),
+        ),
     ),
     Hooks(route_filters=describe_requests, http_filters=add_filter, resources=add_service),
 )

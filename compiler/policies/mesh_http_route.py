@@ -36,6 +36,10 @@ DEFAULT_ROUTE: Final = base64.b64encode(
 """The name of the route that takes what no other does (kuma-core §5.3)."""
 
 
+_HOSTS: Final = frozenset({"host", ":authority"})
+"""To Envoy these are no headers: what is set is the host of the request."""
+
+
 class Route(Spec, frozen=True):
     """Rules are merged by their matches rather than decoded into one conf."""
 
@@ -121,13 +125,18 @@ def _header_matches(confs: Iterable[Conf]) -> tuple[HeaderMatch, ...]:
 
 
 def _filters(filters: Iterable[Conf], kind: str, field: str) -> Iterator[Conf]:
-    return (one[field] for one in filters if one["type"] == kind and one.get(field))
+    return (one[field] for one in filters if one["type"] == kind and one.get(field) is not None)
 
 
 def _headers(filters: Iterable[Conf], kind: str, field: str) -> HeaderChange:
     found = list(_filters(filters, kind, field))
     return HeaderChange(
-        set=tuple((pair["name"], pair["value"]) for one in found for pair in one.get("set") or ()),
+        set=tuple(
+            (pair["name"], pair["value"])
+            for one in found
+            for pair in one.get("set") or ()
+            if pair["name"].lower() not in _HOSTS
+        ),
         add=tuple((pair["name"], pair["value"]) for one in found for pair in one.get("add") or ()),
         remove=tuple(name for one in found for name in one.get("remove") or ()),
     )
@@ -148,9 +157,16 @@ def _redirect(filters: Iterable[Conf]) -> Redirect | None:
 
 def _rewrite(filters: Iterable[Conf]) -> Rewrite | None:
     conf = next(_filters(filters, "URLRewrite", "urlRewrite"), None)
+    host = _host_set(filters)
     if conf is None:
-        return None
-    return Rewrite(conf.get("hostname", ""), _path(conf.get("path")), bool(conf.get("hostToBackendHostname")))
+        return Rewrite(host) if host else None
+    return Rewrite(conf.get("hostname", host), _path(conf.get("path")), bool(conf.get("hostToBackendHostname")))
+
+
+def _host_set(filters: Iterable[Conf]) -> str:
+    changes = _filters(filters, "RequestHeaderModifier", "requestHeaderModifier")
+    pairs = (pair for change in changes for pair in change.get("set") or ())
+    return next((pair["value"] for pair in pairs if pair["name"].lower() in _HOSTS), "")
 
 
 def _path(conf: Mapping[str, Any] | None) -> PathChange | None:
@@ -212,6 +228,9 @@ def _check_rule(rule: Conf, pointer: str) -> Iterator[Finding]:
         if kind in {"URLRewrite", "RequestMirror"} and "RequestRedirect" in kinds[index:]:
             message = f"{kind} before RequestRedirect never runs: a redirected request goes nowhere"
             yield Finding(at, NO_EFFECT, message, "take one of them out")
+        if kind == "RequestHeaderModifier" and "RequestRedirect" in kinds:
+            message = "RequestHeaderModifier is for nothing: a redirected request goes nowhere"
+            yield Finding(at, NO_EFFECT, message, "take it out, or change headers of the response")
         if kind in {"RequestRedirect", "URLRewrite"} and kind in kinds[:index]:
             yield Finding(at, EXCLUSIVE_FIELDS, f"{kind} stands twice in one rule", "keep one of them")
 

@@ -12,7 +12,7 @@ from msgspec import field
 from compiler.envoy.common import set_duration
 from compiler.envoy.policy import Hooks, Policy, Site
 from compiler.mesh.destination import Affinity, Failover, Spread
-from compiler.mesh.policy import PolicyKind
+from compiler.mesh.policy import Need, PolicyKind
 from compiler.resources.findings import (
     BAD_VALUE,
     EXCLUSIVE_FIELDS,
@@ -264,6 +264,13 @@ def label_keys(policy: PolicySpec) -> Iterator[str]:
         yield from (tag["key"] for tag in local.get("affinityTags") or ())
 
 
+def hashes_requests(conf: Balancing) -> bool | None:
+    """Other balancers look at no hash."""
+    if not conf.hash_policies:
+        return None
+    return conf.load_balancer is not None and conf.load_balancer.type in ("RingHash", "Maglev")
+
+
 # --- Checks -------------------------------------------------------------------------------------------------------
 
 
@@ -386,6 +393,14 @@ POLICY: Final = Policy(
         shape_spread=shape_spread,
         label_keys=label_keys,
         check=check,
+        needs=(
+            Need(
+                ("hashPolicies",),
+                hashes_requests,
+                "only a balancer of type RingHash or Maglev looks at hashPolicies",
+                "set loadBalancer for the service, or take them out",
+            ),
+        ),
     ),
     Hooks(cluster=set_balancer, route=hash_requests, tcp=hash_connections),
 )

@@ -10,7 +10,15 @@ from msgspec.structs import replace
 from compiler.envoy.policy import Policy
 from compiler.mesh.policy import PolicyKind, Reached
 from compiler.mesh.proxy import PassthroughMatch, Transparent
-from compiler.resources.findings import BAD_VALUE, DUPLICATE_NAME, EXCLUSIVE_FIELDS, MISSING_FIELD, Finding, join
+from compiler.resources.findings import (
+    BAD_VALUE,
+    DUPLICATE_NAME,
+    EXCLUSIVE_FIELDS,
+    MISSING_FIELD,
+    NO_EFFECT,
+    Finding,
+    join,
+)
 from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
@@ -101,6 +109,7 @@ def _check_together(matches: Sequence[Conf]) -> Iterator[Finding]:
     """Envoy refuses two chains that match the same, and tells no two of the protocols of requests apart on a port."""
     seen: set[tuple[str, str, int]] = set()
     spoken: dict[int, str] = {}
+    quiet = {match.get("port") for match in matches if match.get("protocol") == "mysql"}
     for index, match in enumerate(matches):
         port, protocol = match.get("port", 0), match.get("protocol", "tcp")
         key = (
@@ -109,6 +118,9 @@ def _check_together(matches: Sequence[Conf]) -> Iterator[Finding]:
             port,
         )
         pointer = join("/default/appendMatch", index)
+        if port in quiet and protocol not in _NAMELESS:
+            message = f"nothing of port {port} is read, for mysql servers speak first: {protocol} cannot be told there"
+            yield Finding(join(pointer, "protocol"), NO_EFFECT, message, "give the servers of mysql another port")
         if protocol in _REQUESTS and spoken.setdefault(port, protocol) != protocol:
             message = f"{protocol} and {spoken[port]} cannot be told apart on one port"
             at = join(pointer, "protocol")

@@ -16,6 +16,7 @@ from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site, Stage, StagedFilter
+from compiler.envoy.refusals import TOO_MANY, check_refusal, limit_status
 from compiler.envoy.routes import header_options
 from compiler.mesh.http_route import HeaderChange
 from compiler.mesh.policy import Inbounds, PolicyKind, Reached
@@ -47,7 +48,7 @@ class Headers(Spec, frozen=True):
 
 
 class Answer(Spec, frozen=True):
-    status: int = 429
+    status: int = TOO_MANY
     headers: Headers = Headers()
 
 
@@ -77,7 +78,7 @@ def limit_requests(conf: RateLimit, route: Route, site: Site) -> None:
     if http.disabled or http.request_rate is None:
         return
     limit = LocalRateLimit(stat_prefix="rate_limit")
-    limit.status.code = cast(Any, http.on_rate_limit.status)
+    limit.status.code = cast(Any, limit_status(http.on_rate_limit.status))
     _fill(limit.token_bucket, http.request_rate)
     for share in (limit.filter_enabled, limit.filter_enforced):
         share.default_value.numerator = 100
@@ -122,6 +123,7 @@ def _check_local(local: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
         if limit is None:
             continue
         at = join(pointer, protocol)
+        yield from check_refusal(limit.get("onRateLimit") or {}, join(at, "onRateLimit"))
         if rate not in limit and not limit.get("disabled"):
             yield Finding(at, MISSING_FIELD, f"a limit needs {rate}, or disabled: true", on_key=True)
         elif rate in limit and Duration.parse(limit[rate]["interval"]) <= _SHORTEST:

@@ -12,13 +12,14 @@ from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_
 )
 from msgspec import field
 
+from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration, struct
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site
 from compiler.envoy.routes import header_matcher
 from compiler.mesh.http_route import HeaderMatch
 from compiler.mesh.policy import PolicyKind
-from compiler.resources.model import Spec
+from compiler.resources.model import Conf, Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration
 
@@ -189,6 +190,11 @@ def _matchers(headers: Sequence[Header]) -> Iterator[Any]:
     return (header_matcher(HeaderMatch(header.name, header.type, header.value)) for header in headers)
 
 
+def mute(conf: Conf, protocol: str) -> str:
+    part = "grpc" if protocol == "grpc" else "http" if protocol in HTTP else "tcp"
+    return "" if conf.get(part) is not None else f"add {part}"
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshRetry",
@@ -203,6 +209,7 @@ POLICY: Final = Policy(
         ),
         outbound=True,
         routes=True,
+        mute=mute,
     ),
     Hooks(route=set_retries, tcp=set_connect_attempts),
 )

@@ -7,7 +7,7 @@ from compiler.envoy.policy import Policy
 from compiler.mesh.http_route import Backend
 from compiler.mesh.merge import RouteRule
 from compiler.mesh.policy import FindBackend, PolicyKind, reference_of
-from compiler.resources.findings import Finding, join
+from compiler.resources.findings import NO_EFFECT, Finding, join
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix, check_backend_ref
@@ -30,6 +30,11 @@ def shape_backends(rules: Sequence[RouteRule], find: FindBackend) -> tuple[Backe
 
 def check(policy: PolicySpec) -> Iterator[Finding]:
     for index, item in enumerate(policy.to):
+        if not item.rules and policy.target_ref.kind == "MeshGateway":
+            message = "a gateway has no service of its own: without a rule its connections are refused"
+            yield Finding(
+                join("", "to", index, "rules"), NO_EFFECT, message, "add a rule with backendRefs", on_key=True
+            )
         for place, rule in enumerate(item.rules or ()):
             at = join("", "to", index, "rules", place, "default", "backendRefs")
             for number, backend in enumerate(rule["default"]["backendRefs"]):

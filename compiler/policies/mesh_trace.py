@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from envoy.config.trace.v3.datadog_pb2 import DatadogConfig
@@ -14,8 +15,8 @@ from envoy.type.v3.percent_pb2 import Percent
 from google.protobuf.message import Message
 from msgspec import field
 
-from compiler.diagnostics import Code, Severity
-from compiler.envoy.outside import encrypt, outside_cluster
+from compiler.diagnostics import Severity
+from compiler.envoy.outside import collector_cluster, encrypt, outside_cluster
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Direction, Hooks, Policy, Site
 from compiler.envoy.resources import ResourceType
@@ -28,22 +29,16 @@ from compiler.mesh.collectors import (
     confs_of,
 )
 from compiler.mesh.declared import declared_references, refuse_tracing, resolve_tracing
-from compiler.mesh.policy import PolicyKind
+from compiler.mesh.policy import Need, PolicyKind
 from compiler.mesh.value import Owner
 from compiler.resources.backends import DECLARED
-from compiler.resources.findings import BAD_VALUE, EXCLUSIVE_FIELDS, MISSING_FIELD, Finding, join
+from compiler.resources.checks.telemetry import UNVERIFIED
+from compiler.resources.findings import BAD_VALUE, DUPLICATE_NAME, EXCLUSIVE_FIELDS, MISSING_FIELD, Finding, join
 from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Percentage
 
-UNVERIFIED: Final = Code(
-    "unverified-peer",
-    Severity.WARNING,
-    "TLS to a server whose certificate nobody checks",
-    "The connection is encrypted, but a commit does not know which authorities a proxy trusts, so whoever answers at "
-    "the address is believed. Send to a collector beside the proxy, or through a service of the mesh.",
-)
 _BLOCKS: Final = {"Zipkin": "zipkin", "Datadog": "datadog", "OpenTelemetry": "openTelemetry", DECLARED: "mesh"}
 _PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"(https?)://(?:\[([^]]*)\]|([^:/]*))(?::([0-9]+))?(.*)")
@@ -190,7 +185,8 @@ def _open_telemetry(collector: Collector, service: str) -> OpenTelemetryConfig:
     settings, cluster = OpenTelemetryConfig(service_name=service), _collector_name(collector)
     if collector.protocol == "http":
         uri = settings.http_service.http_uri
-        uri.uri = f"http://{_authority(collector)}{collector.path.rstrip('/')}/v1/traces"
+        scheme = "https" if collector.encrypted else "http"
+        uri.uri = f"{scheme}://{_authority(collector)}{collector.path.rstrip('/')}/v1/traces"
         uri.cluster = cluster
         uri.timeout.FromSeconds(_TIMEOUT_SECONDS)
     else:
@@ -216,8 +212,7 @@ def add_collector(conf: Trace, _: Owner | None) -> Iterator[tuple[ResourceType, 
             yield ResourceType.CLUSTER, outside_cluster(place.cluster("datadog"), place.host, place.port)
         collector = backend.open_telemetry.collector if backend.open_telemetry is not None else None
         if collector is not None:
-            http2, name = collector.protocol == "grpc", _collector_name(collector)
-            yield ResourceType.CLUSTER, outside_cluster(name, collector.address, collector.port, http2=http2)
+            yield ResourceType.CLUSTER, collector_cluster(_collector_name(collector), collector)
 
 
 def _collector_name(collector: Collector) -> str:
@@ -254,8 +249,13 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
             for name in ("zipkin", "datadog"):
                 if (backend.get(name) or {}).get("url"):
                     yield from _check_url(backend[name]["url"], join(pointer, "backends", index, name, "url"))
-        for index, tag in enumerate(conf.get("tags") or ()):
+        tags = conf.get("tags") or ()
+        for index, tag in enumerate(tags):
             yield from _check_tag(tag, join(pointer, "tags", index))
+            if any(tag["name"] == later["name"] for later in tags[index + 1 :]):
+                message = f"the tag {tag['name']!r} is set again below: the last value counts"
+                at = join(pointer, "tags", index, "name")
+                yield Finding(at, DUPLICATE_NAME, message, severity=Severity.WARNING)
 
 
 def _check_url(url: str, pointer: str) -> Iterator[Finding]:
@@ -280,6 +280,14 @@ def references(policy: PolicySpec) -> Iterator[tuple[str, Conf]]:
     yield from declared_references(policy)
 
 
+_NOWHERE: Final = "no policy that holds here says where spans are sent: nothing is traced"
+_HINT: Final = "add backends, or take it out"
+
+
+def _is_sent(name: str, conf: Trace) -> bool | None:
+    return bool(conf.backends) if getattr(conf, name) else None
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshTrace",
@@ -292,6 +300,7 @@ POLICY: Final = Policy(
         whole=True,
         names_owner=True,
         check=check,
+        needs=tuple(Need((name,), partial(_is_sent, name), _NOWHERE, _HINT) for name in ("sampling", "tags")),
         resolve=resolve_tracing,
         references=references,
         refuses=refuse_tracing,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import field
 
 from compiler.envoy.policy import Policy
-from compiler.mesh.policy import Inbounds, PolicyKind
+from compiler.mesh.policy import Inbounds, PolicyKind, Reached
 from compiler.resources.findings import BAD_VALUE, Finding
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
@@ -40,11 +40,24 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
 
 def _check_match(match: dict[str, Any], pointer: str) -> Iterator[Finding]:
     """An SNI tells services apart at a zone's egress; a sidecar has one service behind each port."""
-    if "sni" in match and not str(match["sni"].get("value", "")).startswith(_EXTERNAL):
+    if "sni" in match and not _is_external(match):
         hint = (
             f"name callers by spiffeID, or a MeshExternalService that is called through a zone egress by {_EXTERNAL}…"
         )
         yield Finding(f"{pointer}/sni", BAD_VALUE, "a sidecar's callers cannot be told apart by SNI", hint)
+
+
+def _is_external(match: dict[str, Any]) -> bool:
+    return str(match.get("sni", {}).get("value", "")).startswith(_EXTERNAL)
+
+
+def idle(policy: PolicySpec, reached: Reached) -> str:
+    """Who calls is known by certificates alone; services that are named by SNI are called at a zone's egress."""
+    if not reached.secured:
+        return "no proxy that it selects takes mutual TLS: whoever calls is let in"
+    matches = [match for rule in policy.rules for name in _LISTS for match in (rule.default or {}).get(name) or ()]
+    by_name = bool(matches) and all(_is_external(match) for match in matches)
+    return "it names services that are called through a zone egress, and selects none" if by_name else ""
 
 
 POLICY: Final = Policy(
@@ -58,5 +71,6 @@ POLICY: Final = Policy(
         ),
         inbounds=Inbounds.PERMISSION,
         check=check,
+        idle=idle,
     )
 )

@@ -44,6 +44,16 @@ def check_given(source: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
             yield Finding(at, UNUSABLE_AUTHORITY, _NO_PEM)
 
 
+def check_readable(source: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Of a source that says whom a server's certificate must lead to: that may be the server's very own."""
+    inline = source.get("type", "InsecureInline") == "InsecureInline"
+    for at, text in given_texts(source, pointer) if inline else ():
+        if not _is_pem(text):
+            yield Finding(at, UNUSABLE_AUTHORITY, _NO_PEM)
+        elif len(read_certificates(text)) != len(_BLOCK.findall(text)):
+            yield Finding(at, UNUSABLE_AUTHORITY, "a certificate cannot be read: its content is no certificate")
+
+
 def _is_pem(text: str) -> bool:
     return bool(text.strip()) and not _BLOCK.sub("", text).strip()
 

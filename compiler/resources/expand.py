@@ -6,14 +6,16 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from compiler.resources.envelope import Envelope
-from compiler.resources.labels import compute_labels
+from compiler.resources.labels import compute_labels, tagged_zone
 from compiler.resources.model import DISPLAY_NAME, ZONE, Dataplane, DataplaneSet, Instance, Resource, ResourceKey
 from compiler.resources.resource_set import Placement
 
 
 def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[tuple[Resource, Placement]]:
     """The Dataplanes, named `<set>-<instance>`; with registration there are none, since the set is compiled as one."""
-    computed, template = compute_labels(envelope, {}), dataplanes.template
+    template = dataplanes.template
+    computed = dict(compute_labels(envelope, {}))
+    computed.setdefault(ZONE, tagged_zone(Dataplane(template.networking).tag_sets))
     for index, instance in enumerate(dataplanes.instances):
         spec = Dataplane(replace(template.networking, address=instance.address), template.metrics, template.probes)
         yield Resource(_key(envelope, instance), _labels(envelope, instance, computed), spec), place_instance(index)
@@ -35,4 +37,4 @@ def _labels(envelope: Envelope, instance: Instance, computed: Mapping[str, str])
     labels = {**computed, **instance.labels, DISPLAY_NAME: f"{envelope.name}-{instance.name}"}
     if instance.zone:
         labels[ZONE] = instance.zone
-    return dict(sorted(labels.items()))
+    return dict(sorted((label, value) for label, value in labels.items() if label != ZONE or value))

@@ -1,13 +1,13 @@
 """The labels that Kuma computes for a resource (kuma-core §1.4), and what it asks of those that are given."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.diagnostics import Severity
 from compiler.resources.envelope import GLOBAL_TYPES, Envelope
 from compiler.resources.findings import BAD_LABEL, EXCLUSIVE_FIELDS, Finding, join
-from compiler.resources.model import DISPLAY_NAME, ENVIRONMENT, MESH, NAMESPACE, ORIGIN, ROLE, SPECS, WORKLOAD
+from compiler.resources.model import DISPLAY_NAME, ENVIRONMENT, MESH, NAMESPACE, ORIGIN, ROLE, SPECS, WORKLOAD, ZONE
 from compiler.resources.suggest import did_you_mean
 
 ROLES: Final = ("system", "producer", "consumer", "workload-owner")
@@ -28,6 +28,9 @@ def compute_labels(envelope: Envelope, content: Mapping[str, Any]) -> Mapping[st
         computed[ROLE] = _role(envelope, content)
     if envelope.type == "Dataplane":
         computed |= {f"{_LISTENER}{kind}": "enabled" for kind in _zone_listeners(content)}
+    zone = tagged_zone(tags for _, tags in _tag_sets(envelope, content)) if ZONE not in computed else ""
+    if zone:
+        computed[ZONE] = zone
     return dict(sorted(computed.items()))
 
 
@@ -35,6 +38,24 @@ def _zone_listeners(content: Mapping[str, Any]) -> Iterator[str]:
     """By which a policy selects zone proxies."""
     for listener in (content.get("networking") or {}).get("listeners") or ():
         yield str(listener["type"]).lower()
+
+
+def _tag_sets(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Of a Dataplane or of what a DataplaneSet says of all of its own, each with its place."""
+    inner = {"Dataplane": "", "DataplaneSet": "template"}.get(envelope.type)
+    if inner is None:
+        return
+    proxy = content.get(inner) or {} if inner else content
+    networking, at = proxy.get("networking") or {}, join(envelope.prefix, *([inner] if inner else []), "networking")
+    yield join(at, "gateway", "tags"), (networking.get("gateway") or {}).get("tags") or {}
+    for index, inbound in enumerate(networking.get("inbound") or ()):
+        yield join(at, "inbound", index, "tags"), inbound.get("tags") or {}
+
+
+def tagged_zone(tag_sets: Iterable[Mapping[str, str]]) -> str:
+    """In Kuma 2.x proxies say their zone by a tag; empty where none is said, or more than one."""
+    zones = {zone for tags in tag_sets if (zone := tags.get(ZONE))}
+    return next(iter(zones)) if len(zones) == 1 else ""
 
 
 def check_labels(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Finding]:
@@ -52,11 +73,22 @@ def check_labels(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Fin
     if envelope.type in ("Dataplane", "DataplaneSet"):
         refused = envelope.type == "Dataplane" and not envelope.kubernetes
         yield from _check_workload(labels, at, None if refused else Severity.WARNING)
+    yield from _check_zone(envelope, content)
     for index, instance in enumerate(content.get("instances", ()) if envelope.type == "DataplaneSet" else ()):
         place = join(envelope.prefix, "instances", index, "labels")
         yield from _check_workload(instance.get("labels", {}), place, Severity.WARNING)
     if envelope.type not in SPECS:
         yield from _check_role(envelope, content)
+
+
+def _check_zone(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[Finding]:
+    """The label counts; where there is none, a tag that all inbounds agree on."""
+    tagged = [(join(at, ZONE), tags[ZONE]) for at, tags in _tag_sets(envelope, content) if tags.get(ZONE)]
+    label = envelope.labels.get(ZONE) or (tagged[0][1] if tagged else "")
+    for at, zone in tagged:
+        if zone != label:
+            message = f"the proxy stands in zone {label!r}" if ZONE in envelope.labels else "the proxy has two zones"
+            yield Finding(at, BAD_LABEL, message, f"the label {ZONE} says it", severity=Severity.WARNING)
 
 
 def _check_workload(labels: Mapping[str, str], pointer: str, severity: Severity | None) -> Iterator[Finding]:

@@ -23,7 +23,21 @@ LEGACY_TYPES: Final = frozenset(
 )
 """Kuma's policies from before targetRef; their names are common words, so a document needs a `mesh` too."""
 
-_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {"MeshGateway": ("conf.listeners.*.tls.certificates.*.file",)}
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ExternalService": (
+        "networking.tls.caCert.file",
+        "networking.tls.clientCert.file",
+        "networking.tls.clientCert.inline",
+        "networking.tls.clientCert.inlineString",
+        "networking.tls.clientKey.file",
+    ),
+    "MeshExternalService": (
+        "tls.verification.clientCert.inline",
+        "tls.verification.clientCert.inlineString",
+        "tls.verification.clientCert.insecureInline",
+    ),
+    "MeshGateway": ("conf.listeners.*.tls.certificates.*.file",),
+}
 """Fields that a schema has and nothing reads. Who makes one compile takes it out."""
 
 _VALUES: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {

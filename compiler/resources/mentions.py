@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from compiler.diagnostics import Diagnostic, Severity, Subject
 from compiler.resources.findings import UNKNOWN_MESH, UNKNOWN_ZONE, Finding, join
-from compiler.resources.model import ZONE
+from compiler.resources.model import ZONE, Resource
 from compiler.resources.page import Page, diagnose, name_subject
 from compiler.resources.resource_set import Source
 from compiler.resources.suggest import did_you_mean
@@ -70,7 +70,7 @@ def mentions_of_meshes() -> Mentions:
 
 
 def mentions_of_zones() -> Mentions:
-    """A label names the zone of a resource."""
+    """A label names the zone of a resource, or the field of a zone proxy of 2.x."""
     return Mentions("Zone", _zones, _unknown_zones)
 
 
@@ -89,21 +89,30 @@ def _unknown_meshes(page: Page, meshes: frozenset[str]) -> Iterator[Diagnostic]:
 
 
 def _zones(page: Page) -> Iterator[str]:
-    return (resource.zone for resource, _ in page.definitions if resource.zone)
+    return (zone for resource, _ in page.definitions if (zone := _zone_of(resource)))
 
 
 def _unknown_zones(page: Page, zones: frozenset[str]) -> Iterator[Diagnostic]:
     """Only in a repository that has Zones at all."""
     for resource, source in page.definitions if zones else ():
-        zone = resource.zone
+        zone = _zone_of(resource)
         if zone and zone not in zones:
             hint = did_you_mean(zone, zones) or f"add a document of type Zone with name: {zone}"
-            found = Finding(_zone_pointer(source), UNKNOWN_ZONE, f"there is no Zone {zone}", hint)
+            found = Finding(_zone_pointer(resource, source), UNKNOWN_ZONE, f"there is no Zone {zone}", hint)
             yield diagnose(source.passage, found, Subject(*resource.key))
 
 
-def _zone_pointer(source: Source) -> str:
-    return join(source.path(), "zone") if source.placement.elsewhere else join(source.placement.labels, ZONE)
+def _zone_of(resource: Resource) -> str:
+    written: str = getattr(resource.spec, "zone", "")
+    return written or resource.zone
+
+
+def _zone_pointer(resource: Resource, source: Source) -> str:
+    if source.placement.elsewhere:
+        return join(source.path(), "zone")
+    if getattr(resource.spec, "zone", ""):
+        return source.path("/zone")
+    return join(source.placement.labels, ZONE)
 
 
 __all__ = ["Mentions", "mentions_of_meshes", "mentions_of_zones"]

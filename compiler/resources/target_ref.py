@@ -8,6 +8,7 @@ from compiler.resources.findings import (
     BAD_TARGET,
     BAD_VALUE,
     EXCLUSIVE_FIELDS,
+    NO_EFFECT,
     UNSUPPORTED_TARGET,
     Finding,
     join,
@@ -59,6 +60,11 @@ def includes_gateways(target: TargetRef) -> bool:
     return target.kind in ("Mesh", "MeshSubset") and (not target.proxy_types or "Gateway" in target.proxy_types)
 
 
+def for_gateways(target: TargetRef) -> bool:
+    """Whether a policy is for no sidecar of a workload."""
+    return target.kind == "MeshGateway" or target.proxy_types == ("Gateway",)
+
+
 def check_target_ref(target: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     """The fields that the target's kind allows and needs; its schema has accepted it."""
     kind = target["kind"]
@@ -97,6 +103,9 @@ def check_backend_ref(target: Mapping[str, Any], pointer: str, kinds: tuple[str,
         )
         return
     yield from check_target_ref(target, pointer)
+    if "sectionName" in target and "sectionName" in _FIELDS[kind]:
+        message = "a backendRef chooses a port by its number: sectionName says nothing"
+        yield Finding(join(pointer, "sectionName"), NO_EFFECT, message, "write port instead", on_key=True)
     if kind == "MeshMultiZoneService" and "port" not in target:
         yield Finding(pointer, BAD_TARGET, "a backendRef of kind MeshMultiZoneService needs a port")
 

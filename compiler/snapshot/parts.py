@@ -134,7 +134,7 @@ def list_parts(proxy: Proxy, policies: Policies) -> Iterator[PartKey]:
         yield TRANSPARENT, proxy.transparent
     for gate in proxy.gates:
         yield GATE, gate
-        yield from ((PASSAGE, one) for one in gate.passages)
+        yield from ((PASSAGE, one.unjudged) for one in gate.passages)
         yield from ((OPENING, one) for one in gate.openings)
     if proxy.names is not None:
         yield NAMES, Names(proxy.names)
@@ -184,9 +184,10 @@ def _list_supports(proxy: Proxy, policies: Policies) -> Iterable[Support]:
 
 def _all_applied(proxy: Proxy) -> Iterator[Applied]:
     yield from proxy.confs
-    for inbound in proxy.inbounds:
+    for inbound in (*proxy.inbounds, *(one for gate in proxy.gates for one in gate.openings)):
         yield from inbound.confs
         yield from (applied for rule in inbound.source_rules for applied in rule.confs)
+    yield from (applied for gate in proxy.gates for one in gate.passages for applied in one.confs)
     for outbound in proxy.outbounds:
         yield from outbound.confs
         yield from (applied for route in outbound.routes for applied in route.confs)
@@ -296,7 +297,8 @@ def _gate(memo: Memo, gate: ZoneGate) -> Part:
 
 
 def gate_origins(gate: ZoneGate) -> list[Origin]:
-    return [origin for one in gate.openings for origin in origins_of_confs(one.confs)]
+    confs = (*(one.confs for one in gate.openings), *(one.confs for one in gate.passages))
+    return [origin for one in confs for origin in origins_of_confs(one)]
 
 
 def _passage(memo: Memo, passage: Passage) -> Part:
@@ -341,7 +343,13 @@ def _probes(memo: Memo, probes: Probes) -> Part:
 
 
 def _direct(memo: Memo, direct: Direct) -> Part:
-    return _told(render_each(memo, direct_resources(direct), tls_origins(direct.tls)), direct.tls)
+    return _told(
+        render_each(memo, direct_resources(direct, memo.read(HOOKS, None)), direct_origins(direct)), direct.tls
+    )
+
+
+def direct_origins(direct: Direct) -> list[Origin]:
+    return [*tls_origins(direct.tls), *origins_of_confs(direct.confs)]
 
 
 def _assignment(memo: Memo, wanted: Assignment) -> Part:

@@ -68,6 +68,7 @@ from compiler.snapshot.parts import (
     Part,
     PartKey,
     Problem,
+    direct_origins,
     gate_origins,
     gateway_origins,
     inbound_origins,
@@ -77,7 +78,6 @@ from compiler.snapshot.parts import (
     outbound_origins,
     render_each,
     support_resources,
-    tls_origins,
     upstream_origins,
 )
 from compiler.snapshot.references import Reference
@@ -304,7 +304,7 @@ _MADE: Final[Mapping[str, Callable[[Any, Policies], Made]]] = {
         (),
     ),
     PROBES.name: lambda part, _: (((ResourceType.LISTENER, probe_listener(part)),), ()),
-    DIRECT.name: lambda part, _: (tuple(direct_resources(part)), tls_origins(part.tls)),
+    DIRECT.name: lambda part, policies: (tuple(direct_resources(part, policies)), direct_origins(part)),
     SUPPORT.name: lambda part, policies: (support_resources(part, policies), part.applied.origins),
 }
 """All but the listener by which Envoy's own health is asked: that is no patch's concern."""

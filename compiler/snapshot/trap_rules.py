@@ -155,6 +155,11 @@ def _is_fixed(header: str) -> bool:
     return header.startswith(":") or header.lower() == "host"
 
 
+def _request_limit(limit: Any) -> Iterator[Problem]:
+    yield from _token_bucket(limit)
+    yield from _headers(limit)
+
+
 def _token_bucket(limit: Any) -> Iterator[Problem]:
     if limit.HasField("token_bucket") and nanoseconds(limit.token_bucket.fill_interval) < _SHORTEST_FILL:
         yield "tokenBucket.fillInterval", "fill_interval", "must be at least 50ms"
@@ -273,7 +278,8 @@ TRAPS: Final[Mapping[str, Callable[[Any], Iterator[Problem]]]] = {
     f"{_NETWORK}.http_connection_manager.v3.HttpConnectionManager": _http_chain,
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http_chain,
     f"{_NETWORK}.local_ratelimit.v3.LocalRateLimit": _token_bucket,
-    f"{_HTTP}.local_ratelimit.v3.LocalRateLimit": _token_bucket,
+    f"{_HTTP}.local_ratelimit.v3.LocalRateLimit": _request_limit,
+    f"{_HTTP}.ratelimit.v3.RateLimit": _headers,
     "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit": _token_bucket,
     f"{_TLS}.UpstreamTlsContext": _upstream_tls,
     f"{_TLS}.DownstreamTlsContext": _downstream_tls,

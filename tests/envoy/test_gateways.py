@@ -62,6 +62,25 @@ def test_a_gateway_is_impatient_until_a_timeout_says_otherwise() -> None:
     assert partly["commonHttpProtocolOptions"]["idleTimeout"] == "300s"
 
 
+def test_a_stranger_has_the_time_of_from_to_send_a_request() -> None:
+    assert "requestTimeout" not in connections(gateway(HTTP), policy("MeshTimeout", "from", "{idleTimeout: 60s}"))
+    patient = connections(gateway(HTTP), policy("MeshTimeout", "from", "{http: {requestTimeout: 3s}}"))
+    assert patient["requestTimeout"] == "3s"
+
+
+def test_what_from_is_silent_of_leaves_the_idleness_of_to() -> None:
+    listeners = gateway("port: 9, protocol: TCP")
+    going_on = policy("MeshTimeout", "to", "{idleTimeout: 10s}")
+
+    def idle(*texts: str) -> str:
+        extension = resources(listeners, *texts)[ResourceType.EXTENSION]["edge:TCP:9:*.tcp"]
+        return str(extension["typedConfig"]["idleTimeout"])
+
+    silent = policy("MeshTimeout", "from", "{http: {requestTimeout: 3s}}").replace("name: p", "name: q")
+    assert idle(going_on, silent) == "10s"
+    assert idle(going_on, silent.replace("{http: {requestTimeout: 3s}}", "{idleTimeout: 3s}")) == "3s"
+
+
 def test_a_request_that_is_sent_on_has_the_timeouts_of_to() -> None:
     (plain,) = routes(gateway(HTTP), route("web", "/"))
     assert (plain["route"]["idleTimeout"], "timeout" in plain["route"]) == ("5s", False)
@@ -93,12 +112,13 @@ def test_connections_are_counted_before_they_are_read() -> None:
     assert first["typedConfig"]["maxConnections"] == "7"
 
 
-def test_a_limit_of_connections_is_for_those_that_are_not_read() -> None:
+def test_a_limit_of_connections_is_for_those_that_are_read_too() -> None:
     limit = policy("MeshRateLimit", "to", "{local: {tcp: {connectionRate: {num: 1, interval: 1s}}}}")
     listeners = resources(gateway(HTTP, "port: 9, protocol: TCP"), limit)[ResourceType.LISTENER]
     names = {name: [one["name"] for one in found["filterChains"][0]["filters"]] for name, found in listeners.items()}
     assert names["edge:TCP:9"][0] == "envoy.filters.network.local_ratelimit"
-    assert names[HTTP_NAME] == ["envoy.filters.network.http_connection_manager"]
+    limited = ["envoy.filters.network.local_ratelimit", "envoy.filters.network.http_connection_manager"]
+    assert names[HTTP_NAME] == limited
 
 
 def test_a_log_for_one_host_marks_its_routes() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from compiler.diagnostics import Diagnostic
+from compiler.envoy.resources import ResourceType
 from compiler.pipeline import Compiler
 from tests.trees import SCHEMAS, compile_texts
 
@@ -64,3 +65,21 @@ def test_where_the_mesh_has_the_name_itself_they_are_not_called_and_not_compared
     inbound = "[{port: 80, tags: {kuma.io/service: pay}}]"
     own = f"{{type: Dataplane, mesh: default, name: pay, networking: {{address: 10.0.0.1, inbound: {inbound}}}}}"
     assert found(own, external("a", "a.example.org:443", NAMED), external("b", "b.example.org:443")) == []
+
+
+def test_a_secret_that_no_document_tells_of_is_missing() -> None:
+    tls = "tls: {enabled: true, caCert: {secret: ca}, clientCert: {secret: cert}, clientKey: {secret: key}}"
+    known = "{type: Secret, mesh: default, name: ca}"
+    checked = compile_texts(MESH, known, external("a", "a.example.org:443", tls))
+    missing = [one.path for one in checked.diagnostics if one.code.word == "missing-secret"]
+    assert missing == ["/networking/tls/clientCert", "/networking/tls/clientKey"]
+
+
+def test_a_port_is_of_those_that_have_it() -> None:
+    by_port = "outbound: [{port: 1, backendRef: {kind: MeshService, name: pay, port: 81}}]"
+    web = f"{{type: Dataplane, mesh: default, name: web, networking: {{address: 10.0.0.1, {by_port}}}}}"
+    checked = compile_texts(MESH, web, external("a", "a.example.org:80"), external("b", "b.example.org:81"))
+    assert checked.value.generation is not None, checked.diagnostics
+    clusters = checked.value.generation.snapshots["default.web"].resources[ResourceType.CLUSTER]
+    assert b"b.example.org" in clusters["kri_msvc_default___pay_81"].json
+    assert b"a.example.org" not in clusters["kri_msvc_default___pay_81"].json

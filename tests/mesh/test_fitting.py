@@ -69,3 +69,47 @@ def test_the_first_destination_that_fits_takes_the_warning_back_and_the_last_one
     assert told(policy, WEB, API, compiler=compiler) != []
     assert told(policy, WEB, API, DB, compiler=compiler) == []
     assert told(policy, WEB, API, proxy("db", 3, "http"), compiler=compiler) != []
+
+
+def about(kind: str, target: str, conf: str) -> str:
+    return f"{{type: {kind}, mesh: default, name: it, spec: {{to: [{{targetRef: {target}, default: {conf}}}]}}}}"
+
+
+TO_DB, RETRIES, REQUESTS = "{kind: MeshService, name: db}", "{http: {numRetries: 3}}", "{http: {requestTimeout: 3s}}"
+
+
+def test_what_is_said_of_requests_is_nothing_to_connections() -> None:
+    assert told(DB, about("MeshRetry", TO_DB, RETRIES)) == ["/spec/to/0/default add tcp"]
+    assert told(DB, about("MeshTimeout", TO_DB, REQUESTS)) == [
+        "/spec/to/0/default set connectionTimeout or idleTimeout"
+    ]
+    assert told(DB, about("MeshTimeout", TO_DB, "{idleTimeout: 3s, http: {requestTimeout: 3s}}")) == []
+    assert told(WEB, DB, about("MeshRetry", ALL, RETRIES), about("MeshTimeout", ALL, REQUESTS)) == []
+
+
+ROUTE = f"{{type: MeshHTTPRoute, mesh: default, name: r, spec: {{to: [{{targetRef: {TO_DB}, rules: []}}]}}}}"
+EDGE = (
+    "{type: Dataplane, mesh: default, name: edge, networking: "
+    "{address: 10.0.0.9, gateway: {type: BUILTIN, tags: {kuma.io/service: edge}}}}"
+)
+
+
+@pytest.mark.parametrize("how", [ROUTE, EDGE], ids=["by a route", "by a gateway"])
+def test_what_may_be_called_by_requests_is_left_alone(how: str) -> None:
+    assert told(DB, how, about("MeshRetry", TO_DB, RETRIES)) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "retry", "hints"),
+    [
+        ("web", "{grpc: {numRetries: 1}}", ["add http"]),
+        ("rpc", "{http: {numRetries: 1}}", ["add grpc"]),
+        ("db", "{http: {numRetries: 1}}", []),
+        ("rpc", "{grpc: {numRetries: 1}}", []),
+    ],
+)
+def test_retries_of_a_rule_are_for_what_its_service_speaks(service: str, retry: str, hints: list[str]) -> None:
+    rule = f"{{matches: [{{}}], default: {{retry: {retry}}}}}"
+    item = f"{{targetRef: {{kind: MeshService, name: {service}}}, rules: [{rule}]}}"
+    route = f"{{type: MeshHTTPRoute, mesh: default, name: r, spec: {{to: [{item}]}}}}"
+    assert told(WEB, RPC, DB, route) == [f"/spec/to/0/rules/0/default/retry {hint}" for hint in hints]

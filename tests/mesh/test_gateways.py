@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.mesh.gateways.front import GatewayListener
-from compiler.mesh.http_route import HttpRoute
+from compiler.mesh.http_route import HttpRoute, PathChange, Rewrite
 from compiler.mesh.proxy import Proxy
 from compiler.mesh.value import Confs
 from compiler.pipeline import Compiler
@@ -193,12 +193,43 @@ def test_a_policy_of_a_route_holds_for_that_route() -> None:
     assert routes == {"/one": ["3s"], "/two": []}
 
 
+def test_an_older_route_says_by_several_filters_what_it_rewrites() -> None:
+    filters = (
+        "filters: [{requestHeader: {set: [{name: Host, value: b.example}, {name: x-lane, value: canary}]}}, "
+        "{rewrite: {replaceFull: /new}}], backends"
+    )
+    (listener,) = resolve(gateway(HTTP), older("o").replace("backends", filters)).gateway
+    (written,) = (one for host in listener.chains[0].hosts for one in host.routes)
+    assert written.request_headers.set == (("x-lane", "canary"),)
+    assert written.rewrite == Rewrite("b.example", PathChange("ReplaceFullPath", "/new"))
+    split = "filters: [{rewrite: {replaceFull: /new}}, {rewrite: {hostToBackendHostname: true}}], backends"
+    (listener,) = resolve(gateway(HTTP), older("o").replace("backends", split)).gateway
+    (written,) = (one for host in listener.chains[0].hosts for one in host.routes)
+    assert written.rewrite == Rewrite("", PathChange("ReplaceFullPath", "/new"), to_backend=True)
+
+
 def test_proxies_of_one_gateway_are_replicas() -> None:
     other = EDGE.replace("edge-1", "edge-2").replace("10.0.0.1", "10.0.0.9")
     compiled = compile_texts(MESH, EDGE, other, CART, gateway(HTTP), route("web", "/"))
     assert compiled.value.counters["proxy"] == 2
 
 
+CALLER = '[{spiffeID: {type: Exact, value: "spiffe://default/cart"}}]'
+
+
+def said(kind: str, part: str, conf: str, more: str = "") -> str:
+    """A policy for the gateway that says something of everyone, or in `rules` of whom `more` names."""
+    about = "" if part == "rules" else "targetRef: {kind: Mesh}, "
+    head = f"type: {kind}\nmesh: default\nname: said\nspec:\n  targetRef: {{kind: MeshGateway, name: edge}}\n"
+    return f"{head}  {part}: [{{{about}{more}default: {conf}}}]\n"
+
+
+NOWHERE = """
+type: MeshTCPRoute
+mesh: default
+name: raw
+spec: {targetRef: {kind: MeshGateway, name: edge}, to: [{targetRef: {kind: Mesh}, rules: []}]}
+"""
 INSTANCE = """
 apiVersion: kuma.io/v1alpha1
 kind: MeshGatewayInstance
@@ -220,9 +251,54 @@ WRONG = [
     (
         (
             gateway(f"{HTTP}, hostname: a.b, tags: {{door: a}}", f"{HTTP}, hostname: b.b"),
-            timeout("{kind: MeshGateway, name: edge, tags: {door: a}}", 1).replace("to: [{", "from: [{"),
+            timeout("{kind: MeshGateway, name: edge, tags: {door: a}}", 1)
+            .replace("to: [{", "from: [{")
+            .replace("connectionTimeout", "idleTimeout"),
         ),
         "from has no effect at port 8080: its listeners share what comes in",
+    ),
+    (
+        (gateway(HTTP), said("MeshTimeout", "from", "{connectionTimeout: 1s}")),
+        "it is about connections to a workload, and a gateway has none",
+    ),
+    (
+        (gateway(HTTP), said("MeshTimeout", "rules", "{http: {maxStreamDuration: 1s}}")),
+        "it is about connections to a workload, and a gateway has none",
+    ),
+    (
+        (gateway(HTTP), said("MeshTimeout", "to", "{http: {requestHeadersTimeout: 1s}}")),
+        "headers come in to a gateway: their timeout is not that of what it sends on",
+    ),
+    (
+        (gateway(HTTP), said("MeshTimeout", "rules", "{http: {requestTimeout: 1s}}", f"matches: {CALLER}, ")),
+        "nobody who calls a gateway shows an identity of the mesh: the rule is about no one",
+    ),
+    (
+        (gateway(HTTP), said("MeshCircuitBreaker", "from", "{connectionLimits: {maxRequests: 1}}")),
+        "from of a MeshCircuitBreaker has no effect at gateways: it is about callers of a workload",
+    ),
+    (
+        (gateway(HTTP), NOWHERE.replace("[]", "[{default: {backendRefs: [{kind: MeshService, name: store}]}}]")),
+        "no listener of TCP or TLS is selected by this route",
+    ),
+    (
+        (gateway("port: 9, protocol: TCP"), route("web", "/")),
+        "no listener of HTTP or HTTPS is selected by this route",
+    ),
+    (
+        (gateway(f"{HTTP}, hostname: a.b"), route("web", "/", hostnames="b.b, a.b")),
+        "no request for b.b comes in: the listeners are for a.b",
+    ),
+    (
+        (gateway(f"{HTTP}, hostname: a.b"), older("r").replace("conf: {http: {", "conf: {http: {hostnames: [b.b], ")),
+        "no request for b.b comes in: the listeners are for a.b",
+    ),
+    (
+        (
+            gateway("port: 9, protocol: TCP"),
+            NOWHERE,
+        ),
+        "a gateway has no service of its own: without a rule its connections are refused",
     ),
 ]
 

@@ -114,6 +114,13 @@ def test_a_zone_that_is_switched_off_is_no_mistake_of_its_services() -> None:
     assert found(east, service(LABELLED, zone="east"), "{type: Zone, name: east, enabled: false}") == []
 
 
+def test_a_port_of_several_zones_is_met_by_its_name_or_else_by_its_number() -> None:
+    one = service(LABELLED, "[{port: 80, name: web, targetPort: http}]")
+    assert found(PROXY, one, several("{kuma.io/display-name: orders}")) == []
+    assert found(PROXY, one, several("{kuma.io/display-name: orders}", "[{port: 9, name: web}]")) == []
+    assert len(found(PROXY, one, several("{kuma.io/display-name: orders}", "[{port: 80, name: other}]"))) == 1
+
+
 def test_services_that_a_service_of_several_zones_asks_for_are_looked_for() -> None:
     (nobody,) = found(PROXY, several("{app: ordres}"))
     assert (nobody.path, nobody.message) == (

@@ -6,7 +6,7 @@ import pytest
 
 from compiler.pipeline import Compiler, compile_tree
 from compiler.resources.model import ResourceKey
-from tests.trees import SCHEMAS, resolve_proxy, tree_of
+from tests.trees import SCHEMAS, compile_texts, resolve_proxy, tree_of
 
 MESH = "type: Mesh\nname: default\nskipCreatingInitialPolicies: ['*']\n"
 EXCLUSIVE = f"{MESH}meshServices: {{mode: Exclusive}}\n"
@@ -19,6 +19,13 @@ conf:
   host: '{{.v}}.{{.service}}.shop'
   port: '{{.port}}'
   parameters: [{name: service, tagKey: kuma.io/service}, {name: v, tagKey: version}, {name: port}]
+"""
+NAMED_AS_A_VERSION = """
+type: ExternalService
+mesh: default
+name: b
+tags: {kuma.io/service: bin}
+networking: {address: 'v1.api.shop:443'}
 """
 BY_SERVICE = """
 type: VirtualOutbound
@@ -144,6 +151,7 @@ def test_of_two_that_want_one_name_and_port_the_first_has_it_and_the_other_is_to
         {"m.yaml": EXCLUSIVE},
         {"w.yaml": BY_SERVICE},
         {"v.yaml": BY_VERSION, "b.yaml": api(3, version="v1", port="81")},
+        {"e.yaml": NAMED_AS_A_VERSION},
     ],
 )
 def test_an_edit_gives_what_a_compile_from_nothing_gives(edit: Mapping[str, str]) -> None:
@@ -160,3 +168,64 @@ def test_one_that_says_too_little_is_refused(conf: str) -> None:
     assert "missing-field" in [
         code for code, _ in told(MESH, web(), f"type: VirtualOutbound\nmesh: default\nname: v\n{conf}")
     ]
+
+
+NAMED_BY_TAG = """
+type: VirtualOutbound
+mesh: default
+name: hosts
+selectors: [{match: {kuma.io/service: '*', h: '*'}}]
+conf:
+  host: '{{.h}}'
+  port: '{{.p}}'
+  parameters: [{name: service, tagKey: kuma.io/service}, {name: h}, {name: p}]
+"""
+TAKEN = "v4819.shop"
+CLASHING = "v5599.shop"
+"""Another name with the same hash."""
+
+
+@pytest.mark.parametrize(("port", "level"), [("81", "error"), ("82", "warning")])
+def test_names_with_one_address_are_told_of_and_refused_where_a_port_could_be_of_either(port: str, level: str) -> None:
+    proxies = (api(2, h=TAKEN, p="81"), api(3, h=CLASHING, p=port))
+    checked = compile_texts(MESH, NAMED_BY_TAG, web(), *proxies)
+    found = [(one.code.word, one.path, one.level.name.lower()) for one in checked.diagnostics]
+    assert found == [("address-clash", "/conf/host", level)]
+
+
+@pytest.mark.parametrize(("port", "level"), [("80", "error"), ("82", "warning")])
+def test_a_name_with_the_address_of_a_service_is_told_of(port: str, level: str) -> None:
+    proxies = (api(2, h="v607.shop", p=port), api(3).replace("'api'", "s5712"))
+    checked = compile_texts(MESH, NAMED_BY_TAG, web(), *proxies)
+    found = [(one.code.word, one.path, one.level.name.lower()) for one in checked.diagnostics]
+    assert found == [("address-clash", "/conf/host", level)]
+
+
+@pytest.mark.parametrize("host", ["foo_bar.mesh", "foo.bar.mesh", "bin.example"])
+def test_a_name_that_all_of_a_service_has_anyway_has_one_address(host: str) -> None:
+    other = "bin" if host == "bin.example" else "foo_bar"
+    external = (
+        "{type: ExternalService, mesh: default, name: b, tags: {kuma.io/service: bin},"
+        " networking: {address: 'bin.example:443'}}"
+    )
+    texts = (
+        external,
+        api(3).replace("'api'", "foo_bar"),
+        api(2, h=host, p="99"),
+    )
+    proxy = resolve_proxy(compiled(MESH, NAMED_BY_TAG, web(), *texts).memo, ResourceKey("Dataplane", "default", "web"))
+    at = {one.address for one in proxy.outbounds if one.destination.service.name == other}
+    assert {one.address for one in proxy.outbounds if one.port == 99} == at
+    assert told(MESH, NAMED_BY_TAG, web(), *texts) == []
+
+
+def test_a_name_that_a_generator_gives_to_something_else_stays_with_that() -> None:
+    outside = (
+        "{type: MeshExternalService, mesh: default, name: pay,"
+        " spec: {match: {port: 443}, endpoints: [{address: pay.example, port: 443}]}}"
+    )
+    texts = (MESH, NAMED_BY_TAG, outside, web(), api(2, h="pay.extsvc.mesh.local", p="99"))
+    assert told(*texts) == [("hostname-collision", "/conf/host")]
+    proxy = resolve_proxy(compiled(*texts).memo, ResourceKey("Dataplane", "default", "web"))
+    (address,) = (one.address for one in proxy.names or () if one.name == "pay.extsvc.mesh.local")
+    assert address.startswith("242.")

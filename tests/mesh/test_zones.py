@@ -287,17 +287,62 @@ def test_whoever_calls_an_external_service_of_2_by_an_egress_needs_a_permission(
     assert "selects-nothing" not in [code for code, _ in told(*documents)] or not policies
 
 
-def test_an_egress_calls_the_external_services_of_its_zone_rather_than_those_of_another() -> None:
-    of_zone = [
+def of_zone(zone: str) -> str:
+    """An ExternalService that only this zone can call."""
+    return (
         BIN.replace("bin-1", zone)
         .replace("bin.example.com", f"{zone}.example.com")
         .replace("http}", f"http, kuma.io/zone: {zone}}}")
         .replace(", tls: {enabled: true}", "")
-        for zone in ("east", "west")
-    ]
-    for documents, hosts in ((of_zone, ["east.example.com"]), (of_zone[1:], ["west.example.com"])):
+    )
+
+
+def test_an_egress_calls_the_external_services_of_its_zone_rather_than_those_of_another() -> None:
+    both = [of_zone("east"), of_zone("west")]
+    for documents, hosts in ((both, ["east.example.com"]), (both[1:], ["west.example.com"])):
         cluster = resources(".ze", ResourceType.CLUSTER, LEAVING, WEB + TO_BIN, EGRESS, *documents)[ALL_OF_BIN]
         assert [_place(one)[0] for one in cluster.load_assignment.endpoints[0].lb_endpoints] == hosts
+
+
+FAR_EGRESS = EGRESS.replace("name: ze", "name: ze-west").replace("east", "west").replace("10.1", "10.2")
+BIN_NAME = "sni.service.default.bin"
+
+
+def leading_to(node: str, *documents: str) -> list[tuple[str, int]]:
+    """Where a zone proxy passes calls of the ExternalService on to."""
+    assignment = resources(node, ResourceType.ENDPOINT, *documents)[ALL_OF_BIN]
+    return [_place(one) for zone in assignment.endpoints for one in zone.lb_endpoints]
+
+
+def test_what_only_another_zone_can_call_is_called_by_the_egress_of_that_zone() -> None:
+    documents = (LEAVING, WEB + TO_BIN, of_zone("west"), EGRESS, FAR_EGRESS, INGRESS)
+    assert seen(ALL_OF_BIN, *documents) == [(0, "east", ("10.1.0.8", 10002), 1)]
+    assert leading_to(".ze", *documents) == [ENTERED]
+    assert BIN_NAME in names(".zi", *documents)
+    assert leading_to(".zi", *documents) == [("10.2.0.8", 10002)]
+    (called,) = (
+        one for name, one in resources(".ze-west", ResourceType.CLUSTER, *documents).items() if name == ALL_OF_BIN
+    )
+    assert _place(called.load_assignment.endpoints[0].lb_endpoints[0]) == ("west.example.com", 8443)
+
+
+def test_without_an_ingress_one_egress_calls_the_other() -> None:
+    assert leading_to(".ze", LEAVING, WEB + TO_BIN, of_zone("west"), EGRESS, FAR_EGRESS) == [("10.2.0.8", 10002)]
+
+
+def test_a_zone_out_of_service_calls_nothing_for_others() -> None:
+    off = "{type: Zone, name: west, enabled: false}"
+    documents = (LEAVING, WEB + TO_BIN, of_zone("west"), EGRESS, FAR_EGRESS, INGRESS, off)
+    cluster = resources(".ze", ResourceType.CLUSTER, *documents)[ALL_OF_BIN]
+    assert _place(cluster.load_assignment.endpoints[0].lb_endpoints[0]) == ("west.example.com", 8443)
+
+
+@pytest.mark.parametrize("documents", [(MESH,), (MESH, INGRESS), (LEAVING, INGRESS, EGRESS)])
+def test_a_zone_out_of_service_is_called_by_its_own_proxies_alone(documents: tuple[str, ...]) -> None:
+    off = "{type: Zone, name: west, enabled: false}"
+    web = WEB.replace("east", "west").replace("10.1.0.1", "10.2.0.1")
+    assert seen(PORT, *documents, WEB, EAST, WEST, off) == [(0, "east", ("10.1.0.2", 8080), 1)]
+    assert (0, "west", DIRECT, 1) in seen(PORT, *documents, web, EAST, WEST, off)
 
 
 def test_an_egress_opens_what_a_gateway_alone_names_by_tags() -> None:
@@ -324,6 +369,8 @@ def test_an_egress_opens_what_a_gateway_alone_names_by_tags() -> None:
         {"mesh.yaml": LEAVING, "e.yaml": EGRESS, "b.yaml": BIN, "p.yaml": allows("p", "bin")},
         {"mesh.yaml": LEAVING, "e.yaml": EGRESS, "b.yaml": BIN.replace("8443", "8444")},
         {"e.yaml": EGRESS, "b.yaml": BIN},
+        {"mesh.yaml": LEAVING, "e.yaml": EGRESS, "f.yaml": FAR_EGRESS, "b.yaml": of_zone("west"), "i.yaml": INGRESS},
+        {"z.yaml": "{type: Zone, name: west, enabled: false}"},
     ],
 )
 def test_an_edit_gives_what_a_compile_from_nothing_gives(edit: Mapping[str, str]) -> None:
@@ -406,3 +453,14 @@ def test_an_egress_of_several_meshes_with_trust_domains_is_told_of() -> None:
     assert told(MESH, WEB, EAST, EGRESS, trust % "default").count(("zone-proxy-unused", "")) == 0
     both = told(MESH, WEB, EAST, EGRESS, trust % "default", other, trust % "other")
     assert both.count(("zone-proxy-unused", "")) == 1
+
+
+def test_an_egress_of_2_has_what_policies_for_the_whole_mesh_send_to() -> None:
+    trace = """\
+type: MeshTrace
+mesh: default
+name: all
+spec: {default: {backends: [{type: Zipkin, zipkin: {url: "http://zipkin:9411/spans"}}]}}
+"""
+    clusters = resources(".ze", ResourceType.CLUSTER, LEAVING, WEB + TO_BIN, BIN, EGRESS, trace)
+    assert "system_meshtrace_zipkin_zipkin-9411" in clusters

@@ -9,7 +9,7 @@ from compiler.diagnostics import Position, Severity
 from compiler.resources.envelope import read_envelope
 from compiler.resources.model import Dataplane, DataplaneSet, Mesh, MeshService, Policy, ResourceKey
 from compiler.resources.validate import validate, validate_document
-from tests.resources.build import MESH, check, documents, schemas
+from tests.resources.build import MESH, check, dataplane, documents, findings, schemas
 
 TIMEOUT = """
 apiVersion: kuma.io/v1alpha1
@@ -127,6 +127,39 @@ def test_a_universal_resource_has_its_computed_labels() -> None:
         "kuma.io/zone": "east",
     }
     assert labels_of(MESH, ResourceKey("Mesh", "", "default")) == {"kuma.io/display-name": "default"}
+
+
+TAGGED = "{port: 80, tags: {kuma.io/service: a, kuma.io/zone: east}}"
+TAGGED_SET = f"""
+type: DataplaneSet
+mesh: default
+name: s
+spec:
+  template: {{networking: {{inbound: [{TAGGED}]}}}}
+  instances: [{{name: a, address: 10.0.0.1}}, {{name: b, address: 10.0.0.2, zone: west}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "zones"),
+    [
+        (dataplane(f"address: 10.0.0.1\ninbound: [{TAGGED}, {{port: 81}}]"), ["east"]),
+        (dataplane("address: 10.0.0.1\ngateway: {tags: {kuma.io/service: a, kuma.io/zone: west}}"), ["west"]),
+        (TAGGED_SET, ["east", "west"]),
+    ],
+)
+def test_a_proxy_of_kuma_2_stands_in_the_zone_that_its_tags_say(text: str, zones: list[str]) -> None:
+    checked = check(f"{MESH}---\n{text}")
+    assert checked.diagnostics == ()
+    found = checked.value.resources.values()
+    assert sorted(one.zone for one in found if one.key.type == "Dataplane") == zones
+
+
+def test_a_tag_that_names_another_zone_than_the_label_or_another_tag_does_is_told_of() -> None:
+    two = f"address: 10.0.0.1\ninbound: [{TAGGED}, {TAGGED.replace('80', '81').replace('east', 'west')}]"
+    assert findings(dataplane(two)) == [("bad-label", "/networking/inbound/1/tags/kuma.io~1zone")]
+    labelled = dataplane(two).replace("networking:", "labels: {kuma.io/zone: west}\nnetworking:")
+    assert findings(labelled) == [("bad-label", "/networking/inbound/0/tags/kuma.io~1zone")]
 
 
 def test_a_kubernetes_resource_has_its_namespace_in_its_name_and_labels() -> None:
@@ -309,6 +342,21 @@ def test_a_zone_that_does_not_exist_is_a_warning_where_there_are_zones() -> None
     [found] = check(with_zone).diagnostics
     assert (str(found.code), found.level, str(found.position)) == ("unknown-zone", Severity.WARNING, "mesh.yaml:18:42")
     assert check(MESH + "---" + SET).diagnostics == ()
+
+
+ON_KUBERNETES = "apiVersion: kuma.io/v1alpha1\nkind: ZoneIngress\nmetadata: {name: i, namespace: kuma-system}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("type: ZoneEgress\nname: e\nzone: esat\nnetworking: {address: 10.0.0.1, port: 10002}", "/zone"),
+        (f"{ON_KUBERNETES}spec: {{zone: esat, networking: {{address: 10.0.0.1, port: 10001}}}}", "/spec/zone"),
+    ],
+)
+def test_the_zone_of_a_zone_proxy_is_looked_for_too(text: str, path: str) -> None:
+    [found] = check(f"{MESH}---\ntype: Zone\nname: east\n---\n{text}").diagnostics
+    assert (str(found.code), found.path, found.hint) == ("unknown-zone", path, "did you mean east?")
 
 
 NAMES = {

@@ -71,6 +71,12 @@ def _limit(kind: Any, milliseconds: int) -> Any:
     return limit
 
 
+def _answering(limit: Any) -> Any:
+    header = limit.response_headers_to_add.add().header
+    header.key, header.value = "x", "%NOTHING%"
+    return limit
+
+
 def _add_header(owner: Any, key: str, value: str = "1") -> None:
     header = owner.request_headers_to_add.add().header
     header.key, header.value = key, value
@@ -95,6 +101,10 @@ IN_MANAGERS: dict[str, tuple[Callable[[HttpConnectionManager], object], tuple[st
     "a fill interval of 40 ms": (
         lambda m: _put_first(m, _limit(HttpRateLimit, 40)),
         (f"{MANAGER}.httpFilters[0].typedConfig.tokenBucket.fillInterval", "fill_interval"),
+    ),
+    "an unknown command in a header of a limit": (
+        lambda m: _put_first(m, _answering(_limit(HttpRateLimit, 100))),
+        (f"{MANAGER}.httpFilters[0].typedConfig.responseHeadersToAdd[0].header.value", "format.command"),
     ),
     "weights of zero": (lambda m: _weigh(m, 0, 0), (f"{ROUTE}.route.weightedClusters.clusters", "weight.total")),
     "weights too large": (

@@ -7,14 +7,15 @@ from compiler.diagnostics import Diagnostic, Subject
 from compiler.memo import Memo, Query
 from compiler.mesh.checks.dataplanes import check_addresses, check_backends_called, check_membership, check_told
 from compiler.mesh.checks.externals import check_external
-from compiler.mesh.checks.gateways import GATEWAY_TYPES, check_gateway, check_narrowed
+from compiler.mesh.checks.gateways import GATEWAY_TYPES, check_attached, check_gateway, check_narrowed
 from compiler.mesh.checks.identities import check_callers, check_identified, check_identity, check_secrets
 from compiler.mesh.checks.members import check_members
 from compiler.mesh.checks.plaintext import check_permissive
 from compiler.mesh.checks.policies import check_policy, check_selection
 from compiler.mesh.checks.references import check_sent
-from compiler.mesh.checks.services import check_hostnames, check_virtual_addresses, check_virtual_outbound
+from compiler.mesh.checks.services import check_hostnames, check_virtual_addresses
 from compiler.mesh.checks.telemetry import check_backends, check_metrics
+from compiler.mesh.checks.virtual_outbounds import check_virtual_outbound
 from compiler.mesh.checks.zones import check_egresses, check_zone_address, check_zone_listeners, check_zone_proxy
 from compiler.mesh.graph import RESOURCE, as_dataplane, is_proxy
 from compiler.resources.findings import Finding
@@ -55,7 +56,7 @@ def _findings(memo: Memo, key: ResourceKey) -> Findings:
     if isinstance(resource.spec, Policy):
         policy = check_policy(memo, resource, resource.spec)
         found = (*policy, *check_selection(memo, resource), *check_callers(memo, resource))
-        return (*found, *check_narrowed(memo, resource))
+        return (*found, *check_narrowed(memo, resource), *check_attached(memo, resource))
     if isinstance(resource.spec, Mesh):
         found = (*check_virtual_addresses(memo, key.name), *check_secrets(memo, resource))
         found = (*found, *check_egresses(memo, key.name), *check_permissive(memo, key.name))

@@ -19,6 +19,7 @@ from compiler.mesh.identity import (
 from compiler.mesh.order import items_of
 from compiler.resources.findings import NO_EFFECT, Finding, join
 from compiler.resources.model import (
+    ExternalService,
     Mesh,
     MeshExternalService,
     MeshGateway,
@@ -27,6 +28,8 @@ from compiler.resources.model import (
     ResourceKey,
 )
 from compiler.resources.specs.gateways import GatewayConf
+from compiler.resources.specs.mesh import MutualTls
+from compiler.resources.specs.services import LegacyTls
 from compiler.resources.specs.spec import SecureDataSource
 
 NO_IDENTITY: Final = Code(
@@ -138,9 +141,7 @@ def check_secret(memo: Memo, mesh: str, name: str, pointer: str) -> Iterator[Fin
 def _referred(resource: Resource) -> Iterator[tuple[str, str]]:
     match resource.spec:
         case Mesh(mtls=mtls):
-            for index, backend in enumerate(mtls.backends):
-                if backend.type == "provided":
-                    yield from _in_conf(backend.conf, join("/mtls/backends", index, "conf"))
+            yield from _of_backends(mtls)
         case MeshIdentity(provider=provider) if provider is not None and provider.bundled is not None:
             authority = provider.bundled.ca
             if authority is not None:
@@ -148,12 +149,25 @@ def _referred(resource: Resource) -> Iterator[tuple[str, str]]:
                 yield from _in_source(authority.private_key, "/provider/bundled/ca/privateKey")
         case MeshGateway(conf=conf):
             yield from _of_listeners(conf)
+        case ExternalService(networking=networking) if networking.tls is not None:
+            yield from _of_legacy_tls(networking.tls)
         case MeshExternalService(tls=tls) if tls is not None and tls.verification is not None:
             written = tls.verification
             sources = (("caCert", written.ca_cert), ("clientCert", written.client_cert))
             for field, source in (*sources, ("clientKey", written.client_key)):
                 if source is not None and source.secret_name:
                     yield f"/tls/verification/{field}", source.secret_name
+
+
+def _of_backends(mtls: MutualTls) -> Iterator[tuple[str, str]]:
+    for index, backend in enumerate(mtls.backends):
+        if backend.type == "provided":
+            yield from _in_conf(backend.conf, join("/mtls/backends", index, "conf"))
+
+
+def _of_legacy_tls(tls: LegacyTls) -> Iterator[tuple[str, str]]:
+    sources = (("caCert", tls.ca_cert), ("clientCert", tls.client_cert), ("clientKey", tls.client_key))
+    yield from ((f"/networking/tls/{field}", one.secret) for field, one in sources if one is not None and one.secret)
 
 
 def _of_listeners(conf: GatewayConf) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import EXAMPLES, ZONE_ENABLED, proxy_keys, read_proxy
+from compiler.mesh.graph import EXAMPLES, proxy_keys, read_proxy
 from compiler.mesh.match import has_labels
 from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, STANDS_FOR, Port, service_ports
 from compiler.resources.findings import Finding
@@ -93,7 +93,7 @@ def _is_inhabited(memo: Memo, asked: tuple[str, str]) -> bool:
     mesh, zone = asked
     proxies = (read_proxy(memo, key) for key in _proxies(memo, mesh))
     zones = (proxy.zone for proxy in proxies if proxy is not None)
-    return any(zone in {"", one} and memo.ask(ZONE_ENABLED, one) for one in zones)
+    return any(zone in {"", one} for one in zones)
 
 
 def _proxies(memo: Memo, mesh: str) -> Iterator[ResourceKey]:
@@ -103,4 +103,4 @@ def _proxies(memo: Memo, mesh: str) -> Iterator[ResourceKey]:
 
 
 INHABITED: Final[Query[tuple[str, str], bool]] = Query("inhabited", _is_inhabited)
-"""By mesh and zone: whether a proxy that is served stands there; without a zone, in any."""
+"""By mesh and zone: whether a proxy stands there; without a zone, in any."""

@@ -6,17 +6,17 @@ from typing import Any, cast
 from compiler.memo import Memo
 from compiler.mesh.checks.fitting import list_meant
 from compiler.mesh.checks.idle import Selected
-from compiler.mesh.confs import INCOMING_CONFS, ITEMS, OUTGOING_CONF, Held, Place
+from compiler.mesh.confs import INCOMING_CONFS, ITEMS, OUTGOING_CONF, WHOLE_CONF, Held, Place
 from compiler.mesh.order import Item, Side
 from compiler.mesh.policy import PolicyKind
-from compiler.mesh.selection import HOLDER, Policies, all_selected, incoming
+from compiler.mesh.selection import HOLDER, Policies, all_selected, incoming, whole
 from compiler.mesh.shape import REPLICA
 from compiler.mesh.value import Applied
 from compiler.resources.findings import NO_EFFECT, Finding, join
 from compiler.resources.model import Dataplane, Resource
 from compiler.resources.values import decode
 
-_SIDES: tuple[Side, ...] = ("to", "rules", "from")
+_SIDES: tuple[Side, ...] = ("to", "rules", "from", "default")
 
 
 def check_needs(memo: Memo, kind: PolicyKind, policy: Resource, selected: Iterable[Selected]) -> Iterator[Finding]:
@@ -26,18 +26,25 @@ def check_needs(memo: Memo, kind: PolicyKind, policy: Resource, selected: Iterab
         for need in kind.needs
         for side in _SIDES
         for item in memo.ask(ITEMS, ((policy.key,), (side,)))
+        if item.target.kind != "MeshHTTPRoute"  # a route is of services that other items are about
         if need.is_met(decode(kind.conf, item.conf)) is not None
     ]
     proxies = [proxy for proxy, _ in selected] if asking else []
     for need, side, item in asking:
-        if not any(need.is_met(conf) for conf in _confs(memo, kind, side, item, proxies)):
-            at = join("", side, item.index, "default", *need.field)
+        if proxies and not any(need.is_met(conf) for conf in _confs(memo, kind, side, item, proxies)):
+            at = join("", *(("default",) if side == "default" else (side, item.index, "default")), *need.field)
             yield Finding(at, NO_EFFECT, need.message, need.hint, on_key=True)
 
 
 def _confs(memo: Memo, kind: PolicyKind, side: Side, item: Item, proxies: Iterable[Resource]) -> Iterator[Any]:
     """What holds wherever the item has a say."""
-    found = _outgoing(memo, kind, item, proxies) if side == "to" else _incoming(memo, kind, proxies)
+    match side:
+        case "to":
+            found = _outgoing(memo, kind, item, proxies)
+        case "default":
+            found = _whole(memo, kind, proxies)
+        case _:
+            found = _incoming(memo, kind, proxies)
     yield from (one.conf for one in found if item.origin in one.origins)
 
 
@@ -62,6 +69,15 @@ def _incoming(memo: Memo, kind: PolicyKind, proxies: Iterable[Resource]) -> Iter
     sets = dict.fromkeys(one for proxy in proxies for one in _held(memo, kind, proxy))
     for policies in sets:
         yield from memo.ask(INCOMING_CONFS, Held(kind.type, policies))
+
+
+def _whole(memo: Memo, kind: PolicyKind, proxies: Iterable[Resource]) -> Iterator[Applied]:
+    replicas = (memo.ask(REPLICA, proxy.key) for proxy in proxies)
+    sets = dict.fromkeys(whole(memo, memo.ask(HOLDER, one.shape), kind.type) for one in replicas if one is not None)
+    for policies in sets:
+        applied = memo.ask(WHOLE_CONF, Held(kind.type, policies))
+        if applied is not None:
+            yield applied
 
 
 def _held(memo: Memo, kind: PolicyKind, proxy: Resource) -> Iterator[Policies]:

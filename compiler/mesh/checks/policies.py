@@ -7,7 +7,8 @@ from typing import Any, Final
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
 from compiler.mesh.checks.conflicts import check_conflicts
-from compiler.mesh.checks.fitting import check_fitting
+from compiler.mesh.checks.fitting import check_fitting, check_inline, check_spoken
+from compiler.mesh.checks.gateways import check_coming_in
 from compiler.mesh.checks.idle import Selected, check_idle
 from compiler.mesh.checks.needs import check_needs
 from compiler.mesh.checks.plaintext import check_optional
@@ -55,9 +56,12 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         return
     yield from check_target_kinds(resource, kind.targets)
     yield from kind.check(spec)
+    yield from check_coming_in(kind, spec)
     if resource.labels.get(EFFECT) != "shadow":
         yield from check_idle(memo, kind, spec, _selected(memo, resource))
         yield from check_fitting(memo, kind, resource)
+        yield from check_spoken(memo, kind, resource)
+        yield from check_inline(memo, kind, resource)
         yield from check_needs(memo, kind, resource, _selected(memo, resource))
         if kind.shape_tls is not None:
             yield from check_optional(memo, kind, resource, _selected(memo, resource))

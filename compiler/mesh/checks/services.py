@@ -5,7 +5,7 @@ from typing import Final
 
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
-from compiler.mesh.graph import KEYS, mesh_spec
+from compiler.mesh.graph import KEYS
 from compiler.mesh.hostnames import HOSTNAMES, generated, is_meant
 from compiler.mesh.services import (
     OTHER_KEYS,
@@ -13,7 +13,6 @@ from compiler.mesh.services import (
     SERVICE_RESOURCE,
     VIRTUAL_ADDRESS,
 )
-from compiler.mesh.virtual_outbounds import CALLED, Named
 from compiler.resources.findings import DUPLICATE_NAME, NO_EFFECT, Finding
 from compiler.resources.model import (
     DISPLAY_NAME,
@@ -34,9 +33,9 @@ ADDRESS_CLASH: Final = Code(
     "two services with one virtual address",
     "A service's virtual address is a hash of its identity, so that it never moves. Two services of this mesh have the "
     "same one: a transparent proxy that reaches both of them on one port could not tell them apart, and is refused. "
-    "Rename one of them.",
+    "Rename one of them. The same is told of a name that a VirtualOutbound makes, as an error where the two are called "
+    "on one port.",
 )
-_BY_PORTS: Final = "Exclusive"
 
 
 def check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
@@ -69,31 +68,6 @@ def check_hostnames(memo: Memo, generator: Resource) -> Iterator[Finding]:
                     f"it gives no name for {key.type} {key.name!r}: a label is missing, or the text is no host name"
                 )
                 yield Finding("/template", NO_EFFECT, message)
-
-
-def check_virtual_outbound(memo: Memo, outbound: Resource) -> Iterator[Finding]:
-    """It makes names, and no other VirtualOutbound gives one of them, with its port, to something else."""
-    mesh = outbound.key.mesh
-    if mesh_spec(memo, mesh).mesh_services.mode == _BY_PORTS:
-        message = f"meshServices.mode of mesh {mesh!r} is {_BY_PORTS}: nothing is called by its tags there"
-        yield Finding("", NO_EFFECT, message, "write a HostnameGenerator")
-        return
-    called = memo.ask(CALLED, mesh)
-    owners = {(one.host, one.port): one for one in called.names}
-    mine = [one for one in (*called.names, *called.lost) if one.origin == outbound.key]
-    if not mine:
-        yield Finding("/conf", NO_EFFECT, "no proxy has tags of which it makes a name and a port", on_key=True)
-    for one in mine:
-        owner = owners[one.host, one.port]
-        if owner.called != one.called:
-            message = f"{one.host}:{one.port} stands for {_tags(owner)}, not for {_tags(one)}"
-            hint = "put what tells them apart in host or port"
-            yield Finding("/conf/host", HOSTNAME_COLLISION, message, hint, severity=Severity.WARNING)
-
-
-def _tags(named: Named) -> str:
-    tags = ", ".join(f"{key}={value}" for key, value in named.called.subset)
-    return f"{named.called.service.name!r}" + (f" with {tags}" if tags else "")
 
 
 def _clash(earlier: Resource, service: Resource, address: str) -> Finding:

@@ -13,13 +13,13 @@ from compiler.mesh.destination import Destination
 from compiler.mesh.graph import HEAD, RESOURCE
 from compiler.mesh.http_route import HttpRoute
 from compiler.mesh.kinds import SPEAKING
-from compiler.mesh.match import listener_section, listener_tags, picks
+from compiler.mesh.match import listener_section, listener_tags
 from compiler.mesh.merge import Merged, merge_items
-from compiler.mesh.order import Item, spec_of
-from compiler.mesh.policy import MERGED, PolicyKind
+from compiler.mesh.order import Item
+from compiler.mesh.policy import PolicyKind
 from compiler.mesh.routing import CONFS, Caller, names_of, routing_to
 from compiler.mesh.rules import means_route, route_conf
-from compiler.mesh.selection import INCOMING, Holder, Selected, outgoing
+from compiler.mesh.selection import INCOMING, Holder, Policies, Selected, is_of_route, outgoing
 from compiler.mesh.services import SERVICE_RESOURCE, Port
 from compiler.mesh.value import Applied, Confs
 from compiler.resources.model import Resource
@@ -59,14 +59,17 @@ def sends(kind: PolicyKind) -> bool:
 
 def incoming_confs(memo: Memo, places: Sequence[Place]) -> Iterator[Applied]:
     """Of policies that hold for all of these listeners; where none was written, a gateway has its own defaults."""
-    holder = places[0].holder
     for kind in memo.ask(SPEAKING, places[0].mesh):
-        if kind.inbounds not in MERGED or "to" in kind.targets.gateways_only:
-            continue
-        own = [one.policy for one in _common(memo, places) if one.policy.type == kind.type]
-        wide = [one.policy for one in memo.ask(INCOMING, (holder.profile, kind.type))]
-        confs = memo.ask(INCOMING_CONFS, Held(kind.type, tuple(sorted([*own, *wide]))))
-        yield from (applied for applied in confs if applied.origins and not applied.matches)
+        if kind.at_gateways:
+            confs = memo.ask(INCOMING_CONFS, Held(kind.type, incoming_policies(memo, places, kind.type)))
+            yield from (applied for applied in confs if applied.origins and not applied.matches)
+
+
+def incoming_policies(memo: Memo, places: Sequence[Place], kind: str) -> Policies:
+    """The policies of a kind whose `rules` and `from` hold for all of these listeners, by key."""
+    own = [one.policy for one in _common(memo, places) if one.policy.type == kind]
+    wide = [one.policy for one in memo.ask(INCOMING, (places[0].holder.profile, kind))]
+    return tuple(sorted([*own, *wide]))
 
 
 def outgoing_confs(memo: Memo, places: Sequence[Place]) -> Iterator[Applied]:
@@ -93,12 +96,12 @@ def route_confs(memo: Memo, place: Place, route: HttpRoute) -> Confs:
     ports = {_port(one.destination) for one in route.backends if one.destination is not None}
     port = ports.pop() if len(ports) == 1 else None
     names = tuple(dict.fromkeys((*(names_of(memo, port) if port is not None else ()), *(one.name for one in written))))
-    own = tuple(one.policy for one in place.holder.own if place.holds(one) and _is_about(memo, one, written))
+    own = tuple(one.policy for one in place.holder.own if place.holds(one))
     section = "_".join(route.name.split("_")[-2:])
     applied: list[Applied | None] = []
     for kind in memo.ask(SPEAKING, place.mesh):
         if sends(kind):
-            items = items_about(memo, outgoing(memo, place.holder.profile, own, kind.type, names), names)
+            items = items_about(memo, outgoing(memo, place.holder.profile, own, kind.type, names, written), names)
             applied.append(apply(memo, kind, _merge(memo, items, written if kind.routes else (), section, port)))
     return tuple(one for one in applied if one is not None and one.origins)
 
@@ -114,16 +117,6 @@ def _merge(
 
 def _means(item: Item, routes: Iterable[Resource], section: str) -> bool:
     return any(means_route(item, route, section) for route in routes)
-
-
-def _is_about(memo: Memo, one: Selected, routes: Iterable[Resource]) -> bool:
-    head = memo.ask(HEAD, one.policy)
-    if head is None:
-        return False
-    target = spec_of(head.policy).target_ref
-    if target.kind != "MeshHTTPRoute":
-        return True
-    return any(route.key.type == target.kind and picks(target, head.policy, route) for route in routes)
 
 
 def _port(destination: Destination) -> Port:
@@ -149,6 +142,6 @@ def _caller(memo: Memo, place: Place, *, narrowed: bool) -> Caller:
 
 
 def _is_of_route(memo: Memo, one: Selected) -> bool:
-    """Whether a policy's top level names a MeshHTTPRoute: it holds for that route alone."""
+    """Whether it holds for one route alone."""
     head = memo.ask(HEAD, one.policy)
-    return head is not None and spec_of(head.policy).target_ref.kind == "MeshHTTPRoute"
+    return head is not None and is_of_route(head)

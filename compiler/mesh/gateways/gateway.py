@@ -52,15 +52,30 @@ class Gateway(NamedTuple):
 
 def read_gateway(memo: Memo, shape: Shape, holder: Holder, confs: Confs, owner: Owner | None) -> Gateway:
     """One listener for each port, its chains by host name; `confs` hold for all of the proxy."""
-    gateway = memo.ask(GATEWAY, shape) if is_builtin_gateway(shape.resource) else None
-    if gateway is None:
-        return Gateway()
-    listeners = cast(MeshGateway, gateway.spec).conf.listeners
-    places = sorted((Place(one, gateway, shape.resource, holder) for one in listeners), key=_by_port)
     reached: Reached = {}
-    found = [_listener(memo, tuple(group), reached) for _, group in groupby(places, lambda one: one.written.port)]
+    found = [_listener(memo, places, reached) for places in _ports(memo, shape, holder)]
     upstreams = (replace(one, confs=one.confs + confs) for _, one in sorted(reached.items()))
     return Gateway(tuple(_with(one, confs, owner) for one in found), tuple(upstreams))
+
+
+def _ports(memo: Memo, shape: Shape, holder: Holder) -> Iterator[tuple[Place, ...]]:
+    """The listeners of each port; none for what is no builtin gateway."""
+    gateway = memo.ask(GATEWAY, shape) if is_builtin_gateway(shape.resource) else None
+    listeners = cast(MeshGateway, gateway.spec).conf.listeners if gateway is not None else ()
+    places = (Place(one, gateway, shape.resource, holder) for one in listeners if gateway is not None)
+    return (tuple(group) for _, group in groupby(sorted(places, key=_by_port), lambda one: one.written.port))
+
+
+def entrances(memo: Memo, shape: Shape, holder: Holder) -> Iterator[tuple[Place, ...]]:
+    """The listeners that count, together where no connection tells them apart."""
+    for places in _ports(memo, shape, holder):
+        match places[0].written.protocol:
+            case "HTTP":
+                yield places
+            case "TCP":
+                yield places[:1]
+            case _:
+                yield from ((place,) for place in places)
 
 
 def _with(listener: GatewayListener, confs: Confs, owner: Owner | None) -> GatewayListener:

@@ -1,6 +1,6 @@
 """MeshGatewayRoutes, which came before MeshHTTPRoutes and MeshTCPRoutes, read as those (kuma-policies §4.2)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from compiler.mesh.merge import RouteRule
@@ -35,7 +35,7 @@ def request_rules(route: Resource) -> tuple[RouteRule, ...]:
             f"/conf/http/rules/{index}",
             tuple(_match(one) for one in rule.matches),
             {
-                "filters": [found for one in rule.filters for found in _filters(one)],
+                "filters": _joined(found for one in rule.filters for found in _filters(one)),
                 "backendRefs": [_backend(one) for one in rule.backends],
             },
         )
@@ -95,6 +95,15 @@ def _backend(backend: RouteBackend) -> Conf:
     tags = {key: value for key, value in backend.destination.items() if key != SERVICE}
     name = backend.destination.get(SERVICE, "")
     return {"kind": "MeshServiceSubset", "name": name, "tags": tags, "weight": backend.weight}
+
+
+def _joined(filters: Iterable[Conf]) -> list[Conf]:
+    """A rule rewrites once, and a MeshGatewayRoute may say by several filters what."""
+    found = list(filters)
+    rewrites = [one["urlRewrite"] for one in found if one["type"] == "URLRewrite"]
+    kept = [one for one in found if one["type"] != "URLRewrite"]
+    merged = {name: value for one in rewrites for name, value in one.items() if value}
+    return [*kept, {"type": "URLRewrite", "urlRewrite": merged}] if merged else kept
 
 
 def _filters(one: RouteFilter) -> Iterator[Conf]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import KEYS, RESOURCE, ZONE_LISTENERS, as_dataplane, read_proxy, service_name
+from compiler.mesh.graph import ALL_ENABLED, KEYS, RESOURCE, ZONE_LISTENERS, as_dataplane, read_proxy, service_name
 from compiler.mesh.identity import accepted_uris, has_tls
 from compiler.mesh.value import Value
 from compiler.resources.model import (
@@ -117,6 +117,7 @@ INGRESSES: Final[Query[str, Gates]] = Query("ingresses", _ingresses)
 EGRESSES: Final[Query[str, Gates]] = Query("egresses", _egresses)
 """By mesh: where external services, and with `routing.zoneEgress` other zones, are called through."""
 IS_GATED: Final[Query[str, bool]] = Query(
-    "gated", lambda memo, mesh: bool(memo.ask(INGRESSES, mesh) or memo.ask(EGRESSES, mesh))
+    "gated",
+    lambda memo, mesh: bool(memo.ask(INGRESSES, mesh) or memo.ask(EGRESSES, mesh) or not memo.ask(ALL_ENABLED, None)),
 )
 """By mesh: whether zones see different endpoints of the same service."""

@@ -2,16 +2,19 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from compiler.mesh.calls import Inbound, Upstream
 from compiler.mesh.destination import Destination
-from compiler.mesh.value import Value
+from compiler.mesh.value import Confs, Owner, Value
 from compiler.resources.model import ResourceKey
 
 
 class Passage(Value, frozen=True):
     """Connections that a zone proxy passes on unopened, told by the name that their callers ask for.
 
-    They go to endpoints of the proxy's own zone where `side` is near, of the others where it is far.
+    They go to endpoints of the proxy's own zone where `side` is near, of the others where it is far. `confs` are of
+    policies for the listener, which sees connections alone.
     """
 
     server_name: str
@@ -20,6 +23,13 @@ class Passage(Value, frozen=True):
     section: str
     subset: tuple[tuple[str, str], ...]
     side: str
+    confs: Confs = ()
+    owner: Owner | None = None
+
+    @property
+    def unjudged(self) -> "Passage":
+        """Without what policies say: so far it is that of every zone proxy of its zone."""
+        return replace(self, confs=(), owner=None)
 
 
 _NOTHING: Final = Upstream(Destination("", ResourceKey("", "", ""), "", "", ""), ())
@@ -35,6 +45,10 @@ class Opening(Inbound, frozen=True):
     @property
     def name(self) -> str:
         return self.upstream.destination.name
+
+    @property
+    def called(self) -> str:
+        return self.upstream.destination.service.name
 
 
 class ZoneGate(Value, frozen=True):

@@ -4,7 +4,7 @@ An ingress passes on connections to the zone's own proxies and opens none. An eg
 services, judges them, and calls for them; calls to other zones it passes on, where the mesh wants them to go that way.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 from msgspec.structs import replace
@@ -21,14 +21,14 @@ from compiler.mesh.permission import ALLOW, permission_by_name
 from compiler.mesh.proxy import Asked, Certification, Proxy
 from compiler.mesh.routing import CONFS, Caller, routing_to
 from compiler.mesh.selection import HOLDER, PERMISSIONS, Holder, incoming
-from compiler.mesh.services import DESTINATION, EXTERNAL, SERVICE_RESOURCE, TAGGED, Port, service_ports
+from compiler.mesh.services import DESTINATION, EXTERNAL, SERVICE_RESOURCE, TAGGED, Port, service_ports, tagged_by
 from compiler.mesh.shape import shape_of
 from compiler.mesh.sni import server_name
-from compiler.mesh.upstreams import destination_port
+from compiler.mesh.upstreams import destination_port, looked_up
 from compiler.mesh.zones.gates import EGRESS, EGRESSES, INGRESS
 from compiler.mesh.zones.passing import Opening, Passage, ZoneGate
-from compiler.mesh.zones.views import FAR, NEAR, PASSED, TAGGED_PORTS, is_outside
-from compiler.resources.model import ZONE, Dataplane, ExternalService, Networking, Resource, ResourceKey
+from compiler.mesh.zones.views import FAR, NEAR, PASSED, TAGGED_PORTS, is_outside, leaving_zones, tags_of
+from compiler.resources.model import ZONE, Dataplane, Networking, Resource, ResourceKey
 from compiler.resources.model import Inbound as WrittenInbound
 from compiler.resources.specs.dataplane import ZoneListener
 
@@ -51,7 +51,7 @@ class Guard(NamedTuple):
 def zone_gate(memo: Memo, proxy: Resource, listener: ZoneListener, guard: Guard, *, beside: bool) -> ZoneGate:
     """`beside` where the proxy makes calls of its own, whose clusters have the names that these would have."""
     suffix, leaves = f".{listener.section}" if beside else "", listener.type == EGRESS
-    passages = _passages(memo, proxy, FAR if leaves else NEAR, suffix)
+    passages = (_judged(one, proxy, guard.like) for one in _passages(memo, proxy, FAR if leaves else NEAR, suffix))
     return ZoneGate(
         name=f"{_NAMES[listener.type]}{listener.section}",
         address=guard.like.address,
@@ -59,6 +59,12 @@ def zone_gate(memo: Memo, proxy: Resource, listener: ZoneListener, guard: Guard,
         passages=tuple({one.server_name: one for one in passages}.values()) if guard.like.tls is not None else (),
         openings=tuple(_openings(memo, proxy, guard, suffix)) if leaves and guard.like.tls is not None else (),
     )
+
+
+def _judged(passage: Passage, proxy: Resource, like: Inbound) -> Passage:
+    """With what somebody says of the listener; a zone proxy of 2.x has policies for what it opens alone."""
+    confs = tuple(one for one in like.confs if one.origins) if proxy.key.type == "Dataplane" else ()
+    return replace(passage, confs=confs, owner=like.owner) if confs else passage
 
 
 def join_meshes(workload: str, ready: Asked | None, found: Sequence[Proxy]) -> Proxy:
@@ -89,9 +95,15 @@ def _passages(memo: Memo, proxy: Resource, side: str, suffix: str) -> Iterator[P
         return
     for port in memo.ask(PASSED, (mesh, proxy.zone, side)):
         called = memo.ask(DESTINATION, port)
-        if called is not None and called.secured:
-            cluster = f"{called.name}{suffix}"
-            yield Passage(called.server_name, cluster, called.service, called.section, called.subset, side)
+        name = _asked_for(memo, port, called) if called is not None else ""
+        if called is not None and name:
+            yield Passage(name, f"{called.name}{suffix}", called.service, called.section, called.subset, side)
+
+
+def _asked_for(memo: Memo, port: Port, called: Destination) -> str:
+    """Empty for what is called without TLS of the mesh."""
+    service = memo.ask(SERVICE_RESOURCE, port.service) if called.outside is not None else None
+    return server_name(service, port.section, port.subset) if service is not None else called.server_name
 
 
 def _openings(memo: Memo, proxy: Resource, guard: Guard, suffix: str) -> Iterator[Opening]:
@@ -101,10 +113,13 @@ def _openings(memo: Memo, proxy: Resource, guard: Guard, suffix: str) -> Iterato
             name = server_name(service, port.section, port.subset)
             if port.service.type == EXTERNAL:
                 like = replace(guard.like, permission=_permission(memo, proxy, guard, name))
+            elif leaving_zones(memo, port, proxy.zone):
+                continue
             else:
                 like = guard.owned(_as_inbound(memo, port, guard.like))
                 called = _from_zone(memo, port, called, proxy.zone)
-            yield _opening(memo, like, guard.calling, replace(called, kri=f"{called.kri}{suffix}"), name)
+            called = looked_up(replace(called, kri=f"{called.kri}{suffix}"), proxy)
+            yield _opening(memo, like, guard.calling, called, name)
 
 
 def _outside_ports(memo: Memo, mesh: str) -> Iterator[Port]:
@@ -116,7 +131,7 @@ def _outside_ports(memo: Memo, mesh: str) -> Iterator[Port]:
 
 def _as_inbound(memo: Memo, port: Port, like: Inbound) -> Inbound:
     """Of several ExternalServices of a name the first counts."""
-    proxy = tagged_proxy((_tagged(memo, port) or memo.ask(TAGGED, port.service))[0], like)
+    proxy = tagged_proxy((tagged_by(memo, port) or memo.ask(TAGGED, port.service))[0], like)
     (inbound,) = cast(Dataplane, proxy.spec).networking.inbound
     return read_inbound(memo, proxy, inbound, like.tls, memo.ask(HOLDER, shape_of(proxy)))
 
@@ -124,23 +139,15 @@ def _as_inbound(memo: Memo, port: Port, like: Inbound) -> Inbound:
 def tagged_proxy(tagged: Resource, like: Inbound | None = None) -> Resource:
     """For policies an egress is the proxy of an ExternalService, whose tags are those of its inbound (2.x)."""
     address, port, name = (like.address, like.port, like.section) if like is not None else ("", 0, "")
-    inbound = WrittenInbound(port=port, name=name, tags=dict(_tags_of(tagged)))
+    inbound = WrittenInbound(port=port, name=name, tags=dict(tags_of(tagged)))
     networking = Networking(address=address, inbound=(inbound,))
     return Resource(ResourceKey("Dataplane", tagged.key.mesh, ""), {}, Dataplane(networking))
 
 
 def _from_zone(memo: Memo, port: Port, called: Destination, zone: str) -> Destination:
-    """What is of another zone is left to that, where there is something else by the name."""
-    near = [one for one in _tagged(memo, port) if _tags_of(one).get(ZONE, zone) == zone]
+    """What is of another zone is left to that, where there is something else by the name, or that has no egress."""
+    near = [one for one in tagged_by(memo, port) if tags_of(one).get(ZONE, zone) == zone]
     return replace(called, outside=outside_of_tagged(near)) if near else called
-
-
-def _tagged(memo: Memo, port: Port) -> tuple[Resource, ...]:
-    return tuple(one for one in memo.ask(TAGGED, port.service) if set(port.subset) <= _tags_of(one).items())
-
-
-def _tags_of(tagged: Resource) -> Mapping[str, str]:
-    return cast(ExternalService, tagged.spec).tags
 
 
 def _opening(memo: Memo, like: Inbound, calling: Caller, called: Destination, name: str) -> Opening:
@@ -186,6 +193,8 @@ def through_egress(memo: Memo, upstreams: Iterable[Upstream], own: Tls | None, z
         if service is None:
             yield upstream
             continue
+        ending = leaving_zones(memo, port, zone)
+        gates = tuple(gate for one in ending for gate in memo.ask(EGRESSES, called.mesh)[one]) or gates
         shown = tuple(sorted({uri for gate in gates for uri in gate.identities}))
         name = server_name(service, port.section, port.subset)
         led = replace(called, outside=None, secured=True, identities=shown, server_name=name)

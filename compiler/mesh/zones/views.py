@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 from compiler.memo import Memo, Query
 from compiler.mesh.destination import Endpoint
 from compiler.mesh.gateways.routes import backends_of
-from compiler.mesh.graph import KEYS, RESOURCE, mesh_spec, read_proxy
+from compiler.mesh.graph import KEYS, RESOURCE, ZONE_ENABLED, mesh_spec, read_proxy
 from compiler.mesh.services import (
     ENDPOINTS,
     EXTERNAL,
@@ -24,11 +24,21 @@ from compiler.mesh.services import (
     service_key,
     service_ports,
     tag_port,
+    tagged_by,
 )
 from compiler.mesh.value import Value
 from compiler.mesh.virtual_outbounds import CALLED
 from compiler.mesh.zones.gates import EGRESSES, INGRESSES, Gate
-from compiler.resources.model import SERVICE, ZONE, Dataplane, MeshGatewayRoute, Policy, ResourceKey
+from compiler.resources.model import (
+    SERVICE,
+    ZONE,
+    Dataplane,
+    ExternalService,
+    MeshGatewayRoute,
+    Policy,
+    Resource,
+    ResourceKey,
+)
 
 BEYOND_EGRESS: Final = "_egress"
 """Stands for the zone of what is behind a zone egress, which chooses among them; no zone is called so."""
@@ -55,13 +65,17 @@ def _seen(memo: Memo, view: View) -> Seen:
     mesh, port = view.port.service.mesh, view.port
     egresses = memo.ask(EGRESSES, mesh).get(view.zone, ())
     if is_outside(memo, port):
+        if view.side == FAR:
+            return Seen(tuple(sorted(_led_on(memo, port, view.zone))))
         return Seen(tuple(Endpoint(view.zone, gate.address, gate.port) for gate in egresses))
     endpoints = memo.ask(ENDPOINTS, port)
     near = tuple(one for one in endpoints if one.zone == view.zone)
     if view.side == NEAR:
         return Seen(near)
-    ingresses = {zone: there for zone, there in memo.ask(INGRESSES, mesh).items() if zone != view.zone}
-    direct = tuple(one for one in endpoints if one.zone != view.zone and one.zone not in ingresses)
+    others = {one.zone for one in endpoints} | memo.ask(INGRESSES, mesh).keys()
+    others = {zone for zone in others if zone != view.zone and memo.ask(ZONE_ENABLED, zone)}
+    ingresses = {zone: there for zone, there in memo.ask(INGRESSES, mesh).items() if zone in others}
+    direct = tuple(one for one in endpoints if one.zone in others and one.zone not in ingresses)
     far = tuple(_through(memo, port, ingresses, endpoints))
     if view.side == FAR:
         return Seen(tuple(sorted((*direct, *far))))
@@ -81,6 +95,30 @@ def is_outside(memo: Memo, port: Port) -> bool:
     if port.service.type != MESH_SERVICE or not mesh_spec(memo, port.service.mesh).routing.zone_egress:
         return False
     return memo.read(RESOURCE, port.service) is None and bool(memo.ask(TAGGED, port.service))
+
+
+def tags_of(tagged: Resource) -> Mapping[str, str]:
+    return cast(ExternalService, tagged.spec).tags
+
+
+def leaving_zones(memo: Memo, port: Port, zone: str) -> tuple[str, ...]:
+    """The other zones whose egresses call what a zone's own one does not: ExternalServices of those zones alone.
+
+    A zone without an egress is not asked to call, nor is one that is out of service.
+    """
+    zones = {tags_of(one).get(ZONE, zone) for one in tagged_by(memo, port)}
+    if port.service.type == EXTERNAL or zone in zones:
+        return ()
+    egresses = memo.ask(EGRESSES, port.service.mesh)
+    return tuple(sorted(one for one in zones if one in egresses and memo.ask(ZONE_ENABLED, one)))
+
+
+def _led_on(memo: Memo, port: Port, zone: str) -> Iterator[Endpoint]:
+    """By the ingress of such a zone, where it has one."""
+    mesh = port.service.mesh
+    for other in leaving_zones(memo, port, zone):
+        for gate in memo.ask(INGRESSES, mesh).get(other) or memo.ask(EGRESSES, mesh)[other]:
+            yield _lead(gate, other, 1)
 
 
 def _through(
@@ -121,10 +159,19 @@ def _member_zones(memo: Memo, port: Port) -> MemberZones:
 
 
 def _passed(memo: Memo, view: tuple[str, str, str]) -> tuple[Port, ...]:
-    """What a zone proxy passes on: near, all that has a proxy in the zone; far, all that has one elsewhere."""
+    """What a zone proxy passes on: near, all that has a proxy in the zone; far, all that has one elsewhere.
+
+    An ExternalService of 2.x that is of a zone is passed on to the egress there.
+    """
     mesh, zone, side = view
     zones = ((port, memo.ask(MEMBER_ZONES, port).all) for port in memo.ask(CALLED_PORTS, mesh))
-    return tuple(port for port, found in zones if (zone in found if side == NEAR else bool(found - {zone})))
+    outside = memo.ask(TAGGED_PORTS, mesh)
+    if side == NEAR:
+        leaving = (port for port in outside if any(tags_of(one).get(ZONE) == zone for one in tagged_by(memo, port)))
+        led = leaving if zone in memo.ask(EGRESSES, mesh) else ()
+        return (*(port for port, found in zones if zone in found), *led)
+    far = (port for port, found in zones if any(memo.ask(ZONE_ENABLED, one) for one in found - {zone}))
+    return (*far, *(port for port in outside if leaving_zones(memo, port, zone)))
 
 
 def _called_ports(memo: Memo, mesh: str) -> tuple[Port, ...]:

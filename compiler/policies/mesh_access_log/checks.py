@@ -74,6 +74,9 @@ def _check_texts(value: Any, pointer: str) -> Iterator[Finding]:
 
 def _check_attributes(attributes: Any, pointer: str) -> Iterator[Finding]:
     for index, entry in enumerate(attributes):
+        if any(entry["key"] == later["key"] for later in attributes[index + 1 :]):
+            message = f"the attribute {entry['key']!r} is given again below: collectors keep one of the two"
+            yield Finding(join(pointer, index, "key"), DUPLICATE_NAME, message, severity=Severity.WARNING)
         if entry["key"].startswith("otel."):
             at = join(pointer, index, "key")
             yield Finding(at, BAD_VALUE, "keys that begin with otel. belong to OpenTelemetry", "choose another key")

@@ -23,6 +23,8 @@ _KNOWN: Final = frozenset(
 )
 _EXTERNAL: Final = "external"
 """What a destination is called that is no service of the mesh."""
+_ANY: Final = "*"
+"""What it is called at a builtin gateway, whose listeners have many (as in Kuma)."""
 
 HTTP_FORMAT: Final = (
     '[%START_TIME%] %KUMA_MESH% "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% '
@@ -79,8 +81,12 @@ def _values(site: Site) -> Mapping[str, str]:
         "KUMA_SOURCE_ADDRESS_WITHOUT_PORT": (
             "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" if inbound else "%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%"
         ),
-        "KUMA_DESTINATION_SERVICE": own if inbound else _literal(site.service or _EXTERNAL),
+        "KUMA_DESTINATION_SERVICE": _literal(site.service) or (own if inbound else _unnamed(site)),
     }
+
+
+def _unnamed(site: Site) -> str:
+    return _ANY if site.gateway else _EXTERNAL
 
 
 def _literal(name: str) -> str:

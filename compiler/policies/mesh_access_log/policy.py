@@ -14,7 +14,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
 from compiler.envoy.outside import outside_cluster
-from compiler.envoy.policy import Hooks, Policy, Site
+from compiler.envoy.policy import Direction, Hooks, Policy, Site
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.collectors import collector_references, refuse_http
 from compiler.mesh.declared import declared_references, refuse_logging, resolve_logging
@@ -30,9 +30,10 @@ from compiler.policies.mesh_access_log.entries import (
     route_filter,
     unrouted_filter,
 )
+from compiler.policies.mesh_access_log.placeholders import problems_of
 from compiler.resources.backends import DECLARED
-from compiler.resources.findings import Finding
-from compiler.resources.model import Conf, Resource
+from compiler.resources.findings import BAD_VALUE, Finding
+from compiler.resources.model import Conf, Mesh, Resource
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
 
@@ -59,9 +60,12 @@ def mark(conf: AccessLog, place: Route | VirtualHost, _: Site) -> None:
 
 
 def log_connections(conf: AccessLog, proxy: TcpProxy, site: Site) -> None:
+    """A zone proxy logs a connection when it begins, too: some last for days (kuma-policies §2.1)."""
     filters = [caller_filter(site.matches, http=False)] if site.matches else []
     entries = (make_entry(backend, site, filters, http=False) for backend in conf.backends)
     proxy.access_log.extend(entry for entry in entries if entry is not None)
+    if proxy.access_log and site.direction is Direction.INBOUND and site.service:
+        proxy.access_log_options.flush_access_log_on_connected = True
 
 
 def add_collectors(conf: AccessLog, _: Owner | None) -> Iterator[tuple[ResourceType, Message]]:
@@ -90,7 +94,21 @@ def references(policy: PolicySpec) -> Iterator[tuple[str, Conf]]:
 
 
 def refuse(resource: Resource, written: Conf) -> Finding | None:
-    return refuse_logging(resource, written) if written["kind"] == DECLARED else refuse_http(resource, written)
+    if written["kind"] != DECLARED:
+        return refuse_http(resource, written)
+    return refuse_logging(resource, written) or _refuse_format(resource, written["backend"])
+
+
+def _refuse_format(resource: Resource, named: str) -> Finding | None:
+    """Of a Mesh's backend, told to whoever logs by it."""
+    if not isinstance(resource.spec, Mesh):
+        return None
+    logging = resource.spec.logging
+    wanted = named or logging.default_backend
+    formats = (one.format for one in logging.backends if one.name == wanted)
+    problem = next((problem for text in formats for problem in problems_of(text)), "")
+    message = f"the format of the Mesh's logging backend {wanted!r} {problem}"
+    return Finding("", BAD_VALUE, message, "mend it in the Mesh") if problem else None
 
 
 POLICY: Final = Policy(
@@ -105,6 +123,7 @@ POLICY: Final = Policy(
             rules=True,
         ),
         inbounds=Inbounds.EACH,
+        at_gateways=True,
         outbound=True,
         routes=True,
         names_owner=True,

@@ -25,6 +25,7 @@ def check(policy: Policy) -> Iterator[Finding]:
     for pointer, conf in confs_of(policy):
         yield from _check_selectors(conf, join(pointer, "sidecar", "profiles"))
         yield from _check_prometheus(conf, join(pointer, "backends"))
+        yield from _check_pushed(conf, join(pointer, "backends"))
 
 
 def _check_selectors(conf: Conf, pointer: str) -> Iterator[Finding]:
@@ -53,6 +54,18 @@ def _check_prometheus(conf: Conf, pointer: str) -> Iterator[Finding]:
         clients.add(client)
         ports.add(port)
         yield from _check_tls(prometheus.get("tls") or {}, join(at, "tls", "mode"))
+
+
+def _check_pushed(conf: Conf, pointer: str) -> Iterator[Finding]:
+    """To one collector metrics go once."""
+    known: list[tuple[object, object]] = []
+    for index, backend in enumerate(conf.get("backends") or ()):
+        written = backend.get("openTelemetry") or {}
+        collector = (written.get("endpoint"), written.get("backendRef"))
+        if any(collector) and collector in known:
+            at = join(pointer, index, "openTelemetry")
+            yield Finding(at, DUPLICATE_NAME, "an earlier backend sends to this collector already", "keep one of them")
+        known.append(collector)
 
 
 def _check_tls(tls: Conf, pointer: str) -> Iterator[Finding]:

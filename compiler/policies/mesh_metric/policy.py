@@ -15,13 +15,13 @@ from google.protobuf.message import Message
 
 from compiler.envoy.common import socket_address
 from compiler.envoy.listeners import tcp_filter
-from compiler.envoy.outside import beside_cluster, outside_cluster
+from compiler.envoy.outside import beside_cluster, collector_cluster, outside_cluster
 from compiler.envoy.policy import Hooks, Policy
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.told import longest, requests_filter, socket_listener, told_routes
 from compiler.mesh.collectors import Collector, collector_references, resolve_collectors
 from compiler.mesh.holes import has_hole
-from compiler.mesh.policy import FindResource, PolicyKind
+from compiler.mesh.policy import FindResource, Need, PolicyKind
 from compiler.mesh.shape import version_of
 from compiler.mesh.value import Owner
 from compiler.policies.mesh_metric.checks import check
@@ -131,10 +131,7 @@ def _listening(owner: Owner) -> str:
 
 def _pushed(collector: Collector, socket: str) -> Built:
     name = f"{_PREFIX}_otel_{collector.name}"
-    yield (
-        ResourceType.CLUSTER,
-        outside_cluster(name, collector.address, collector.port, http2=collector.protocol == "grpc"),
-    )
+    yield ResourceType.CLUSTER, collector_cluster(name, collector)
     host = VirtualHost(name=name, domains=["*"])
     route = host.routes.add(name=name)
     route.match.prefix = "/"
@@ -153,6 +150,11 @@ def resolve(conf: Conf, find: FindResource) -> Conf:
     return resolve_collectors(without_declared(conf), find)
 
 
+def _is_collected(conf: Metric) -> bool | None:
+    """What the Mesh declares comes with a backend of its own."""
+    return bool(conf.backends) or conf.declared is not None if conf.applications else None
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshMetric",
@@ -165,6 +167,14 @@ POLICY: Final = Policy(
         beside=True,
         names_owner=True,
         check=check,
+        needs=(
+            Need(
+                ("applications",),
+                _is_collected,
+                "no policy that holds here says who collects metrics: nobody asks the applications",
+                "add backends",
+            ),
+        ),
         resolve=resolve,
         specialise=specialise,
         references=collector_references,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from compiler.diagnostics import Code, Severity
+from compiler.envoy.refusals import check_status
 from compiler.policies.mesh_opa.agent import DECISION, PLUGIN, Settings, package_of, read_address, read_settings
 from compiler.policies.mesh_opa.conf import decoded
 from compiler.resources.findings import (
@@ -42,6 +43,9 @@ def check(policy: Policy) -> Iterator[Finding]:
     yield from _check_agent(conf.get("agentConfig"), decides=any(not one.get("ignoreDecision") for one in modules))
     for index, module in enumerate(modules):
         yield from _check_module(module, join("/default/appendPolicies", index, "rego"))
+    status = (conf.get("authConfig") or {}).get("statusOnError")
+    if status is not None:
+        yield from check_status(status, "/default/authConfig/statusOnError")
 
 
 def _check_module(module: Conf, pointer: str) -> Iterator[Finding]:

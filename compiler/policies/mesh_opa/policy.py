@@ -8,17 +8,19 @@ from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthz
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from google.protobuf.message import Message
 
+from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration
 from compiler.envoy.outside import outside_cluster
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Direction, Hooks, Policy, Site, Stage, StagedHttpFilter
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.told import document_listener, document_routes
-from compiler.mesh.policy import PolicyKind
+from compiler.mesh.policy import Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
 from compiler.policies.mesh_opa.agent import read_settings, render_document
 from compiler.policies.mesh_opa.checks import check
 from compiler.policies.mesh_opa.conf import DENY, Authorization
+from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
 
 FILTER: Final = "envoy.filters.http.ext_authz"
@@ -56,13 +58,36 @@ def add_agent(conf: Authorization, _: Owner | None) -> Iterator[tuple[ResourceTy
     yield ResourceType.ROUTE, document_routes(_CONFIG, _PATH, render_document(conf))
 
 
+def idle(_: PolicySpec, reached: Reached) -> str:
+    """The agent judges requests, whichever inbound they come to."""
+    spoken = any(inbound.spoken.lower() in HTTP for inbound in reached.proxy.networking.inbound)
+    return "" if spoken else "no inbound of a proxy that it selects takes requests: the agent is asked nothing"
+
+
+def _is_sent(conf: Authorization) -> bool | None:
+    body = conf.auth_config.request_body
+    return body.max_size > 0 if body.send_raw_body else None
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshOPA",
         conf=Authorization,
-        targets=TargetMatrix(top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"})),
+        targets=TargetMatrix(
+            top=frozenset({"Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "MeshGateway", "Dataplane"}),
+            listeners=False,
+        ),
         whole=True,
         check=check,
+        idle=idle,
+        needs=(
+            Need(
+                ("authConfig", "requestBody", "sendRawBody"),
+                _is_sent,
+                "no policy that holds here says how much of a body is sent: the agent sees none",
+                "add maxSize",
+            ),
+        ),
     ),
     Hooks(http_filters=ask_agent, resources=add_agent),
 )

@@ -6,11 +6,13 @@ from typing import Any, Final
 from compiler.envoy.names import HTTP_FILTER, ROUTER_FILTER, TCP_FILTER
 
 _FILTERS: Final = "type.googleapis.com/envoy.extensions.filters"
+_LIMITS: Final = "envoy.extensions.filters.network.local_ratelimit.v3"
 _WELL_KNOWN: Final[Mapping[str, str]] = {
     f"{_FILTERS}.http.rbac.v3.RBAC": "envoy.filters.http.rbac",
     f"{_FILTERS}.network.tcp_proxy.v3.TcpProxy": TCP_FILTER,
+    f"{_FILTERS}.network.local_ratelimit.v3.LocalRateLimit": f"{_LIMITS}.LocalRateLimit",
 }
-"""What documents call the filters that come by ECDS, which have the names of their slots."""
+"""What documents call filters that have other names here: those that come by ECDS have the names of their slots."""
 _LAST: Final = frozenset({HTTP_FILTER, TCP_FILTER, ROUTER_FILTER})
 """Filters that end a chain: nothing may follow them."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Final
 
 from compiler.resources.checks.addresses import check_address, check_ip, find_conflicts, is_loopback
 from compiler.resources.checks.lists import repeated
@@ -19,6 +19,10 @@ from compiler.resources.findings import (
     Finding,
     join,
 )
+from compiler.resources.specs.dataplane import TransparentProxying
+
+_REDIRECTION: Final = TransparentProxying()
+"""Its defaults."""
 
 
 def check_dataplane(dataplane: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -68,9 +72,7 @@ def _check_inbounds(networking: Mapping[str, Any], pointer: str) -> Iterator[Fin
     at = join(pointer, "inbound")
     default = networking.get("address", "")
     yield from _conflicts([(inbound.get("address", default), inbound["port"]) for inbound in inbounds], at)
-    yield from repeated(
-        [inbound.get("name") or str(inbound["port"]) for inbound in inbounds if "name" in inbound], at, "name", "name"
-    )
+    yield from repeated([inbound.get("name", "") for inbound in inbounds], at, "name", "name")
     for index, inbound in enumerate(inbounds):
         yield from _check_inbound(inbound, default, join(at, index))
 
@@ -183,9 +185,25 @@ def _check_admin(networking: Mapping[str, Any], pointer: str) -> Iterator[Findin
         (each.get("serviceAddress") or each.get("address", here), each.get("servicePort", each["port"]))
         for each in networking.get("inbound", ())
     ]
+    yield from _check_redirection(networking, pointer)
     if any(each == port and is_loopback(address) for address, each in (*listening, *workloads)):
         message = f"Envoy's admin interface and something else would share port {port} of the loopback address"
         yield Finding(join(pointer, "admin", "port"), PORT_CONFLICT, message, "give another admin port")
+
+
+def _check_redirection(networking: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Where connections are redirected to, the proxy listens on every address: nothing else can on that port."""
+    if "transparentProxying" not in networking:
+        return
+    redirection = networking["transparentProxying"]
+    inbound = redirection.get("redirectPortInbound", _REDIRECTION.redirect_port_inbound)
+    taken = {inbound, redirection.get("redirectPortOutbound", _REDIRECTION.redirect_port_outbound)}
+    bound = [(join(pointer, "admin", "port"), networking.get("admin", {}).get("port"))]
+    listeners = enumerate(networking.get("listeners", ()))
+    bound += [(join(pointer, "listeners", index, "port"), each["port"]) for index, each in listeners]
+    for at, port in bound:
+        if port in taken:
+            yield Finding(at, PORT_CONFLICT, f"connections are redirected to port {port}", "give another port")
 
 
 def _check_reachable(redirection: Mapping[str, Any], pointer: str) -> Iterator[Finding]:

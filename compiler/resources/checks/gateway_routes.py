@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.resources.checks.expressions import check_expression
+from compiler.resources.checks.route import check_method
 from compiler.resources.checks.tags import check_selectors, check_service_tag
 from compiler.resources.findings import BAD_VALUE, EXCLUSIVE_FIELDS, MISSING_FIELD, NO_EFFECT, Finding, join
 from compiler.resources.suggest import one_of
@@ -11,6 +12,7 @@ from compiler.resources.suggest import one_of
 _VALUELESS: Final = ("PRESENT", "ABSENT")
 _STATUSES: Final = (301, 302, 303, 307, 308)
 _SCHEMES: Final = ("http", "https")
+_HOSTS: Final = frozenset({"host", ":authority"})
 _PATHS: Final = frozenset({"replaceFull", "replacePrefixMatch"})
 
 
@@ -56,6 +58,7 @@ def _check_rule(rule: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
 
 
 def _check_match(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    yield from check_method(match, pointer)
     if "path" in match:
         yield from _check_path(match["path"], join(pointer, "path", "value"))
     for part in ("headers", "queryParameters"):
@@ -95,6 +98,9 @@ def _check_filter(entry: Mapping[str, Any], pointer: str, rule: Mapping[str, Any
         yield from _check_redirect(entry["redirect"], join(pointer, "redirect"))
     if "requestHeader" in entry and _rewrites_host(rule):
         yield from _check_host_header(entry["requestHeader"], join(pointer, "requestHeader"))
+    elif "requestHeader" in entry:
+        yield from _check_kept(entry["requestHeader"], join(pointer, "requestHeader"), ("add", "remove"))
+    yield from _check_kept(entry.get("responseHeader", {}), join(pointer, "responseHeader"), ("set", "add", "remove"))
 
 
 def _check_rewrites(filters: Sequence[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:
@@ -133,6 +139,17 @@ def _check_host_header(headers: Mapping[str, Any], pointer: str) -> Iterator[Fin
     for part in ("set", "add", "remove"):
         for index, header in enumerate(headers.get(part, ())):
             name = header if isinstance(header, str) else header["name"]
-            if name.lower() in ("host", ":authority"):
+            if name.lower() in _HOSTS:
                 message = "hostToBackendHostname decides the host already"
                 yield Finding(join(pointer, part, index), EXCLUSIVE_FIELDS, message, "take one of the two out")
+
+
+def _check_kept(headers: Mapping[str, Any], pointer: str, parts: Sequence[str]) -> Iterator[Finding]:
+    """A request has one host, and an answer none."""
+    for part in parts:
+        for index, header in enumerate(headers.get(part, ())):
+            name = header if isinstance(header, str) else header["name"]
+            if name.lower() in _HOSTS:
+                at = join(pointer, part, index) if isinstance(header, str) else join(pointer, part, index, "name")
+                hint = "set it for the request, or take it out"
+                yield Finding(at, BAD_VALUE, "Envoy refuses to change this header", hint)

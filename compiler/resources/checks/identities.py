@@ -7,7 +7,10 @@ from compiler.resources.certificates import check_bundle, check_given
 from compiler.resources.checks.sources import check_source, only_secrets
 from compiler.resources.checks.templates import check_spiffe_path, check_trust_domain
 from compiler.resources.findings import EXCLUSIVE_FIELDS, MISSING_FIELD, NO_EFFECT, Finding, join
+from compiler.resources.values import Duration
 
+SHORTEST_LIFETIME: Final = Duration.parse("10m")
+"""Of a certificate that the server issues (`compiler.identity.leaf`)."""
 _PROVIDERS: Final[Mapping[str, str]] = {"Bundled": "bundled", "Spire": "spire", "Extension": "extension"}
 
 
@@ -60,9 +63,19 @@ def _check_bundled(bundled: Mapping[str, Any] | None, pointer: str) -> Iterator[
         yield from check_given(given["certificate"], join(pointer, "ca", "certificate"))
         yield from check_source(given["privateKey"], join(pointer, "ca", "privateKey"), private=True)
         yield from only_secrets(given, join(pointer, "ca"), ("certificate", "privateKey"))
+    wanted = bundled.get("certificateParameters", {})
+    if "expiry" in wanted:
+        yield from check_lifetime(wanted["expiry"], join(pointer, "certificateParameters", "expiry"))
     if bundled.get("insecureAllowSelfSigned") is False:
         message = "an authority that signs itself is taken, too: whoever starts the server chooses it"
         yield Finding(join(pointer, "insecureAllowSelfSigned"), NO_EFFECT, message, on_key=True)
+
+
+def check_lifetime(text: str, pointer: str) -> Iterator[Finding]:
+    """One that is too short to be kept stops nobody's certificates: they get the usual one."""
+    if Duration.parse(text) < SHORTEST_LIFETIME:
+        message = f"no certificate can be renewed in time that lives for {text}: 24h are taken"
+        yield Finding(pointer, NO_EFFECT, message, f"give {SHORTEST_LIFETIME} or more")
 
 
 def check_global_secret(_: Mapping[str, Any], pointer: str) -> Iterator[Finding]:

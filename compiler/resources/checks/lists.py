@@ -7,9 +7,11 @@ from compiler.resources.findings import DUPLICATE_NAME, NO_EFFECT, Finding, join
 
 
 def repeated(values: Sequence[str], pointer: str, what: str, field: str) -> Iterator[Finding]:
-    """One finding for each entry of a list whose name an earlier one has."""
+    """One finding for each entry of a list whose name an earlier one has; an empty name is none."""
     first: dict[str, int] = {}
     for index, value in enumerate(values):
+        if not value:
+            continue
         earlier = first.setdefault(value, index)
         if earlier != index:
             message = f"the {what} {value!r} is that of entry {earlier + 1} too"

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from compiler.resources.certificates import check_given
 from compiler.resources.checks.addresses import check_address, check_host_and_port
+from compiler.resources.checks.identities import check_lifetime
 from compiler.resources.checks.lists import repeated, without_effect
 from compiler.resources.checks.metrics import check_prometheus, check_scraping
 from compiler.resources.checks.sources import check_pair, check_source, only_secrets
@@ -53,9 +54,18 @@ def _check_mtls(mtls: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     for index, backend in enumerate(backends):
         at = join(pointer, "backends", index)
         yield from without_effect(backend, at, ("rootChain",))
-        yield from without_effect(backend.get("dpCert", {}), join(at, "dpCert"), ("requestTimeout",))
+        yield from _check_certificates(backend.get("dpCert", {}), join(at, "dpCert"))
+        if backend["type"] == "builtin" and "caCert" in backend.get("conf", {}):
+            message = "whoever starts the server makes the authority, so nothing here counts"
+            yield Finding(join(at, "conf", "caCert"), NO_EFFECT, message, "take it out", on_key=True)
         if backend["type"] != "builtin":
             yield from _check_authority(backend["conf"], join(at, "conf"))
+
+
+def _check_certificates(wanted: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    yield from without_effect(wanted, pointer, ("requestTimeout",))
+    if "expiration" in wanted.get("rotation", {}):
+        yield from check_lifetime(wanted["rotation"]["expiration"], join(pointer, "rotation", "expiration"))
 
 
 def _check_authority(conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What policies must hold beyond their schemas (kuma-policies §1.1, §1.2 and the chapter of each)."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from compiler.resources.findings import (
     join,
 )
 from compiler.resources.target_ref import check_target_ref
+from compiler.resources.values import Duration
 
 WIDE_PREFIX: Final = Code(
     "wide-prefix",
@@ -32,9 +34,14 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "MeshCircuitBreaker": ("to", "rules", "from"),
     "MeshTrafficPermission": ("rules", "from"),
 }
+_DOES_UNASKED: Final = frozenset({"MeshPassthrough", "MeshOPA"})
+"""A `default` of these with nothing in it lets nothing through, and asks the agent."""
 _CONNECTION_LEVEL: Final = ("connectionTimeout", "idleTimeout")
 _HTTP_CONNECTION_LEVEL: Final = ("maxStreamDuration", "maxConnectionDuration")
+_WITHOUT_EFFECT: Final = "{} changes nothing for a MeshHTTPRoute"
+_OF_A_ROUTE: Final = "a route has requestTimeout and streamIdleTimeout"
 _BY_CALLER: Final = frozenset({"requestTimeout", "streamIdleTimeout"})
+_ODD_PATH: Final = re.compile(r"//|/\.{1,2}(?:/|$)|%2f|%5c", re.IGNORECASE)
 _NO_SEGMENTS: Final = frozenset({"", ".", ".."})
 _ONCE: Final = "OmitPreviousPriorities"
 _PERMISSIONS: Final = ("deny", "allow", "allowWithShadowDeny")
@@ -55,7 +62,7 @@ def _check_sections(kind: str, spec: Mapping[str, Any], pointer: str) -> Iterato
         message = f"a {kind} has rules or to, not both"
         yield Finding(join(pointer, "rules"), EXCLUSIVE_FIELDS, message, "make two policies of it", on_key=True)
     sections = _SECTIONS.get(kind, ("to", "rules", "from", "default"))
-    if not any(spec.get(section) for section in sections):
+    if not any(spec.get(section) for section in sections) and not (kind in _DOES_UNASKED and "default" in spec):
         yield _empty(kind, sections, pointer)
 
 
@@ -105,21 +112,39 @@ def _check_timeout(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
         if on_route:
             yield from _beyond(item["default"], at, BAD_VALUE, "a MeshTimeout for a MeshHTTPRoute cannot set {}")
         elif item["targetRef"]["kind"] == "MeshHTTPRoute":
-            yield from _beyond(item["default"], at, NO_EFFECT, "{} changes nothing for a MeshHTTPRoute")
+            yield from _beyond(item["default"], at, NO_EFFECT, _WITHOUT_EFFECT)
+        if on_route or item["targetRef"]["kind"] == "MeshHTTPRoute":
+            yield from _before_route(item["default"].get("http", {}), join(at, "http"))
+    if on_route:
+        yield from _coming_in(spec, pointer)
     for index, rule in enumerate(spec.get("rules", ())):
         if any("spiffeID" in match for match in rule.get("matches", ())):
             yield from _beyond_caller(rule["default"], join(pointer, "rules", index, "default"))
 
 
+def _before_route(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """A request takes a route once its headers are there."""
+    name = "requestHeadersTimeout"
+    if name in http:
+        message = _WITHOUT_EFFECT.format(f"http.{name}")
+        yield Finding(join(pointer, name), NO_EFFECT, message, _OF_A_ROUTE, on_key=True)
+
+
+def _coming_in(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    for part in ("rules", "from"):
+        if spec.get(part):
+            message = f"{part} changes nothing for a MeshHTTPRoute: what comes in takes no route"
+            yield Finding(join(pointer, part), NO_EFFECT, message, "make a policy for the proxies of it", on_key=True)
+
+
 def _beyond(conf: Mapping[str, Any], pointer: str, code: Code, message: str) -> Iterator[Finding]:
     """What belongs to a connection and thus to no single route."""
-    hint = "a route has requestTimeout and streamIdleTimeout"
     for name in _CONNECTION_LEVEL:
         if name in conf:
-            yield Finding(join(pointer, name), code, message.format(name), hint, on_key=True)
+            yield Finding(join(pointer, name), code, message.format(name), _OF_A_ROUTE, on_key=True)
     for name in _HTTP_CONNECTION_LEVEL:
         if name in conf.get("http", {}):
-            yield Finding(join(pointer, "http", name), code, message.format(f"http.{name}"), hint, on_key=True)
+            yield Finding(join(pointer, "http", name), code, message.format(f"http.{name}"), _OF_A_ROUTE, on_key=True)
 
 
 def _beyond_caller(conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -144,26 +169,52 @@ def _check_permission(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding
             for place, callers in enumerate(rule["default"].get(name, ())):
                 yield from _check_caller(callers, join(pointer, "rules", index, "default", name, place))
                 for number, request in enumerate(callers.get("http", ())):
-                    yield from check_request(
-                        request, join(pointer, "rules", index, "default", name, place, "http", number)
-                    )
+                    at = join(pointer, "rules", index, "default", name, place, "http", number)
+                    yield from check_request(request, at)
+                    yield from _check_normal(request.get("path") or {}, join(at, "path", "value"))
+
+
+def _check_normal(path: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Permissions are asked for once a path is normalised, and without its query."""
+    value = path.get("value", "") if path.get("type") != "RegularExpression" else ""
+    if "?" in value or "#" in value:
+        yield Finding(pointer, BAD_VALUE, "no path has a query or a fragment", "take it out")
+    elif _ODD_PATH.search(value):
+        message = "no request has such a path: dot segments, double and escaped slashes are resolved before"
+        yield Finding(pointer, BAD_VALUE, message, "write the path that it stands for")
 
 
 def _check_retry(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    on_route = spec.get("targetRef", {}).get("kind") == "MeshHTTPRoute"
     for index, item in enumerate(spec.get("to", ())):
-        yield from check_retried(item["default"].get("http", {}), join(pointer, "to", index, "default", "http"))
+        at, conf = join(pointer, "to", index, "default"), item["default"]
+        yield from check_retries(conf, at)
+        if "tcp" in conf and (on_route or item["targetRef"]["kind"] == "MeshHTTPRoute"):
+            message = _WITHOUT_EFFECT.format("tcp")
+            yield Finding(join(at, "tcp"), NO_EFFECT, message, "a route has http and grpc", on_key=True)
 
 
 def _check_http_route(spec: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     yield from check_route(spec, pointer)
     for index, item in enumerate(spec.get("to", ())):
         for place, rule in enumerate(item["rules"]):
-            at = join(pointer, "to", index, "rules", place, "default", "retry", "http")
-            yield from check_retried(rule["default"].get("retry", {}).get("http", {}), at)
+            at = join(pointer, "to", index, "rules", place, "default", "retry")
+            yield from check_retries(rule["default"].get("retry", {}), at)
 
 
-def check_retried(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
-    """Retries of HTTP, wherever they are written."""
+def check_retries(conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Retries of requests, wherever they are written."""
+    yield from _check_retried(conf.get("http", {}), join(pointer, "http"))
+    for protocol in ("http", "grpc"):
+        back_off = conf.get(protocol, {}).get("backOff", {})
+        shortest, longest = (back_off.get(name) for name in ("baseInterval", "maxInterval"))
+        if shortest and longest and Duration.parse(longest) < Duration.parse(shortest):
+            at = join(pointer, protocol, "backOff", "maxInterval")
+            message = f"maxInterval is shorter than baseInterval, which is {shortest}"
+            yield Finding(at, BAD_VALUE, message, "make it as long at least")
+
+
+def _check_retried(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     for field in ("retriableRequestHeaders", "retriableResponseHeaders"):
         yield from check_headers(http.get(field, ()), join(pointer, field))
     selections, at = http.get("hostSelection", ()), join(pointer, "hostSelection")

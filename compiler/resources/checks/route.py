@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from compiler.diagnostics import Severity
 from compiler.resources.checks.expressions import check_expression
 from compiler.resources.checks.lists import repeated
 from compiler.resources.findings import (
@@ -10,6 +11,7 @@ from compiler.resources.findings import (
     DUPLICATE_NAME,
     EXCLUSIVE_FIELDS,
     MISSING_FIELD,
+    NO_EFFECT,
     UNSUPPORTED_TARGET,
     Finding,
     join,
@@ -27,6 +29,8 @@ _PATH_FIELDS: Final[Mapping[str, str]] = {
     "ReplaceFullPath": "replaceFullPath",
     "ReplacePrefixMatch": "replacePrefixMatch",
 }
+_MODIFIERS: Final = ("RequestHeaderModifier", "ResponseHeaderModifier")
+_PARTS: Final = ("remove", "set", "add")
 _AFTER_REDIRECT: Final = frozenset({"URLRewrite", "RequestMirror"})
 _GATEWAYS: Final = frozenset({"MeshGateway"})
 
@@ -70,11 +74,23 @@ def _check_rule(rule: Mapping[str, Any], pointer: str, *, for_gateway: bool) -> 
 
 def _check_match(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     yield from check_request(match, pointer)
+    yield from check_method(match, pointer)
+    path = match.get("path", {})
+    if path.get("type") in ("Exact", "PathPrefix") and not {"?", "#"}.isdisjoint(path["value"]):
+        at, hint = join(pointer, "path", "value"), "match parameters by queryParams"
+        yield Finding(at, NO_EFFECT, "no request has such a path: it ends before a ? or a #", hint)
     parameters = match.get("queryParams", ())
     yield from repeated([each["name"] for each in parameters], join(pointer, "queryParams"), "parameter", "name")
     for index, each in enumerate(parameters):
         if each["type"] == "RegularExpression":
             yield from check_expression(each["value"], join(pointer, "queryParams", index, "value"))
+
+
+def check_method(match: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    """Envoy answers a CONNECT with 404: it names no path, and every route of ours has one."""
+    if match.get("method") == "CONNECT":
+        message = "no request gets here: a CONNECT names no path, and takes no route that has one"
+        yield Finding(join(pointer, "method"), NO_EFFECT, message, "take it out, or route connections")
 
 
 def check_request(request: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -105,6 +121,39 @@ def _check_filters(
             message = f"{each['type']} after RequestRedirect never runs: a redirected request goes nowhere"
             yield Finding(join(at, "type"), EXCLUSIVE_FIELDS, message, "take one of them out")
         redirected = redirected or each["type"] == "RequestRedirect"
+    for kind in _MODIFIERS:
+        yield from _check_order(filters, kind, pointer)
+    yield from _check_host(filters, pointer)
+
+
+def _check_order(filters: Sequence[Mapping[str, Any]], kind: str, pointer: str) -> Iterator[Finding]:
+    """Of all filters of a rule Envoy first takes headers out, then sets them, then adds to them."""
+    last: dict[str, int] = {}
+    for index, each in enumerate(filters):
+        changes = list(_changes(each.get(_FILTER_FIELDS[kind], {}))) if each["type"] == kind else []
+        for name, part, place in changes:
+            if last.get(name, -1) > _PARTS.index(part):
+                at = join(pointer, index, _FILTER_FIELDS[kind], part, place)
+                message = f"what an earlier filter does to the header {name} is done after this"
+                yield Finding(at, NO_EFFECT, message, "say all of a header in one place")
+        last |= {name: _PARTS.index(part) for name, part, _ in changes}
+
+
+def _changes(modifier: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    for part, entries in modifier.items():
+        for place, entry in enumerate(entries):
+            yield entry if isinstance(entry, str) else entry["name"], part, place
+
+
+def _check_host(filters: Sequence[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:
+    """A host that is set as a header is one that is rewritten."""
+    rewrites = [each.get("urlRewrite", {}) for each in filters]
+    if any("hostname" in one or one.get("hostToBackendHostname") for one in rewrites):
+        for index, each in enumerate(filters):
+            for name, part, place in _changes(each.get("requestHeaderModifier", {})):
+                if (name, part) == ("host", "set"):
+                    at = join(pointer, index, "requestHeaderModifier", part, place)
+                    yield Finding(at, EXCLUSIVE_FIELDS, "a URLRewrite decides the host already", "take one of them out")
 
 
 def _check_filter(
@@ -124,6 +173,7 @@ def _check_filter(
         case "RequestHeaderModifier" | "ResponseHeaderModifier":
             yield from _check_modifier(conf, at)
         case "RequestRedirect" | "URLRewrite":
+            yield from _check_moved(kind, conf, at)
             yield from _check_path_modifier(conf.get("path"), join(at, "path"), found)
             if "hostToBackendHostname" in conf and not for_gateway:
                 message = "hostToBackendHostname goes with a gateway only"
@@ -132,12 +182,23 @@ def _check_filter(
             yield from check_backend_ref(conf["backendRef"], join(at, "backendRef"))
 
 
+def _check_moved(kind: str, conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    if kind == "RequestRedirect" and conf.keys() <= {"statusCode"}:
+        message = "the redirect leads to where the request came from, so that it never ends"
+        yield Finding(pointer, BAD_VALUE, message, "say scheme, hostname, path or port", severity=Severity.WARNING)
+    if kind == "URLRewrite" and not any(conf.values()):
+        yield Finding(pointer, NO_EFFECT, "the filter rewrites nothing", "say hostname or path")
+
+
 def _check_modifier(modifier: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     seen: set[str] = set()
     for part in ("set", "add", "remove"):
         for index, entry in enumerate(modifier.get(part, ())):
             name = entry if part == "remove" else entry["name"]
-            if name in seen:
+            if name == "host" and (part, pointer.endswith("requestHeaderModifier")) != ("set", True):
+                at = join(pointer, part, index) if part == "remove" else join(pointer, part, index, "name")
+                yield Finding(at, BAD_VALUE, "a request has one host, and an answer none", "set it, for requests")
+            elif name in seen:
                 message = f"the header {name} is changed twice"
                 yield Finding(join(pointer, part, index), DUPLICATE_NAME, message, "one change for each header")
             seen.add(name)
@@ -153,6 +214,8 @@ def _check_path_modifier(
     wanted = _PATH_FIELDS[path["type"]]
     if wanted not in path:
         yield Finding(pointer, MISSING_FIELD, f"{path['type']} needs {wanted}")
+    elif path[wanted] and not path[wanted].startswith("/"):
+        yield Finding(join(pointer, wanted), BAD_VALUE, "a path must begin with a slash", severity=Severity.WARNING)
     for other in _PATH_FIELDS.values():
         if other in path and other != wanted:
             yield Finding(join(pointer, other), EXCLUSIVE_FIELDS, f"{path['type']} has no {other}", on_key=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from compiler.resources.certificates import check_readable
 from compiler.resources.checks.addresses import check_address, check_host_and_port
 from compiler.resources.checks.lists import repeated, without_effect
 from compiler.resources.checks.sources import check_pair, check_source, refuse_places
@@ -13,6 +14,12 @@ from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, NO_EFFECT, Fin
 _VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
 _SOURCES: Final = ("caCert", "clientCert", "clientKey")
 _ELSEWHERE: Final = ("File", "EnvVar")
+_IDLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "SkipSAN": ("subjectAltNames",),
+    "SkipCA": ("subjectAltNames", "caCert"),
+    "SkipAll": ("subjectAltNames", "caCert", "clientCert", "clientKey"),
+}
+"""What counts for nothing in a mode of verification (kuma-core §2.7)."""
 
 
 def check_mesh_service(service: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -49,9 +56,15 @@ def check_legacy_external_service(service: Mapping[str, Any], pointer: str) -> I
     yield from check_tags(service["tags"], join(pointer, "tags"))
     networking, at = service["networking"], join(pointer, "networking")
     yield from check_host_and_port(networking["address"], join(at, "address"))
-    tls = networking.get("tls", {})
-    yield from check_source(tls.get("caCert", {}), join(at, "tls", "caCert"))
-    yield from check_pair(tls, join(at, "tls"))
+    if "tls" in networking:
+        yield from _check_legacy_tls(networking["tls"], join(at, "tls"))
+
+
+def _check_legacy_tls(tls: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    yield from _check_enabled(tls, pointer)
+    yield from check_source(tls.get("caCert", {}), join(pointer, "caCert"))
+    yield from check_readable(tls.get("caCert", {}), join(pointer, "caCert"))
+    yield from check_pair(tls, pointer)
 
 
 def check_hostname_generator(generator: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -72,12 +85,22 @@ def _check_tls(tls: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     if lowest in _VERSIONS and highest in _VERSIONS and lowest > highest:
         message = f"min is higher than max: {lowest} and {highest}"
         yield Finding(join(pointer, "version", "min"), BAD_VALUE, message, "exchange the two")
-    if len(tls) > ("enabled" in tls) and not tls.get("enabled"):
-        yield Finding(
-            pointer, NO_EFFECT, "TLS is not enabled, so nothing here counts", "set enabled: true", on_key=True
-        )
+    yield from _check_enabled(tls, pointer)
     at = join(pointer, "verification")
     for name in _SOURCES:
         yield from refuse_places(verification.get(name, {}), join(at, name), _ELSEWHERE)
     yield from check_source(verification.get("caCert", {}), join(at, "caCert"))
+    yield from check_readable(verification.get("caCert", {}), join(at, "caCert"))
     yield from check_pair(verification, at)
+    mode = verification.get("mode", "Secured")
+    for name in _IDLE.get(mode, ()):
+        if name in verification:
+            yield Finding(
+                join(at, name), NO_EFFECT, f"{name} changes nothing in mode {mode}", "take it out", on_key=True
+            )
+
+
+def _check_enabled(tls: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
+    if len(tls) > ("enabled" in tls) and not tls.get("enabled"):
+        message = "TLS is not enabled, so nothing here counts"
+        yield Finding(pointer, NO_EFFECT, message, "set enabled: true", on_key=True)

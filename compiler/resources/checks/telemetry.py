@@ -1,10 +1,20 @@
 """What a collector must hold beyond its schema (kuma-core §2.10)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
+from compiler.diagnostics import Code, Severity
 from compiler.resources.checks.addresses import check_address
 from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, NOT_SUPPORTED_YET, Finding, join
+
+UNVERIFIED: Final = Code(
+    "unverified-peer",
+    Severity.WARNING,
+    "TLS to a server whose certificate nobody checks",
+    "The connection is encrypted, but a commit does not know which authorities a proxy trusts, so whoever answers at "
+    "the address is believed. Send to a collector beside the proxy, or through a service of the mesh.",
+)
+_TLS_PORT: Final = 443
 
 
 def check_backend(backend: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -14,6 +24,8 @@ def check_backend(backend: Mapping[str, Any], pointer: str) -> Iterator[Finding]
     if backend.get("protocol", "grpc") == "grpc" and endpoint.get("path"):
         message = "path goes with protocol http only"
         yield Finding(join(at, "path"), EXCLUSIVE_FIELDS, message, "take it out", on_key=True)
+    if backend.get("protocol") == "http" and endpoint.get("port") == _TLS_PORT:
+        yield Finding(join(at, "port"), UNVERIFIED, "by http on port 443 TLS is spoken, to whoever answers")
     yield from _check_environment(backend.get("env", {}), join(pointer, "env"))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from compiler.resources.checks.policy import check_retries
 from compiler.resources.findings import BAD_VALUE, DUPLICATE_NAME, MISSING_FIELD, Finding, join
 from compiler.resources.legacy.check_names import check_template, check_virtual_outbound
 from compiler.resources.legacy.check_route import check_traffic_route
@@ -74,6 +75,7 @@ def _check_retry(conf: Mapping[str, Any], at: str) -> Iterator[Finding]:
         if back_off is not None and "baseInterval" not in back_off:
             pointer = join(at, protocol, "backOff", "baseInterval")
             yield Finding(pointer, MISSING_FIELD, "baseInterval is missing: how long the first wait is", "such as 25ms")
+    yield from check_retries(conf, at)
     http, grpc = conf.get("http", {}), conf.get("grpc", {}).get("retryOn", ())
     for index, condition in enumerate(http.get("retryOn", ())):
         if condition == "retriable_status_codes" and not http.get("retriableStatusCodes"):

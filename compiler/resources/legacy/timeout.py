@@ -23,8 +23,8 @@ def _conf(legacy: Legacy, found: list[Finding]) -> Said:
     conf = legacy.content["conf"]
     http = {
         "requestTimeout": pick(conf, at, "http", "requestTimeout"),
-        "streamIdleTimeout": pick(conf, at, "http", "streamIdleTimeout") or pick(conf, at, "grpc", "streamIdleTimeout"),
-        "maxStreamDuration": pick(conf, at, "http", "maxStreamDuration") or pick(conf, at, "grpc", "maxStreamDuration"),
+        "streamIdleTimeout": _of_streams(conf, at, "streamIdleTimeout", found),
+        "maxStreamDuration": _of_streams(conf, at, "maxStreamDuration", found),
     }
     return Said(
         given(
@@ -36,6 +36,15 @@ def _conf(legacy: Legacy, found: list[Finding]) -> Said:
         ),
         at,
     )
+
+
+def _of_streams(conf: dict[str, Any], at: str, name: str, found: list[Finding]) -> Said | None:
+    """One for HTTP and gRPC; that of HTTP where they differ."""
+    http, grpc = pick(conf, at, "http", name), pick(conf, at, "grpc", name)
+    if http and grpc and Duration.parse(http.value) != Duration.parse(grpc.value):
+        message = f"a MeshTimeout has one {name}: calls by gRPC get {http.value} too, not {grpc.value}"
+        found.append(differs(grpc.pointer, message, "write a MeshTimeout for the services that speak gRPC"))
+    return http or grpc
 
 
 def _idle(conf: dict[str, Any], at: str, found: list[Finding]) -> Said | None:

@@ -37,8 +37,19 @@ def test_a_right_one_has_nothing_wrong(text: str) -> None:
     assert mistakes(text) == []
 
 
+REDIRECTED = "address: 10.0.0.1\ntransparentProxying: {redirectPortInbound: 15010}\n"
 GATEWAY = "address: 10.0.0.1\ngateway: {type: BUILTIN, tags: {kuma.io/service: edge}}\n"
 WRONG = [
+    (dataplane(REDIRECTED + "admin: {port: 15010}"), ("port-conflict", "/networking/admin/port")),
+    (dataplane(REDIRECTED + "admin: {port: 15001}"), ("port-conflict", "/networking/admin/port")),
+    (
+        dataplane(REDIRECTED + "listeners: [{type: ZoneEgress, port: 1}, {type: ZoneIngress, port: 15010}]"),
+        ("port-conflict", "/networking/listeners/1/port"),
+    ),
+    (
+        dataplane("address: 10.0.0.1\ninbound: [{port: 80}, {port: 81, name: a}, {port: 82, name: a}]"),
+        ("duplicate-name", "/networking/inbound/2/name"),
+    ),
     (
         _listeners("{type: ZoneIngress, port: 1, name: a}", "{type: ZoneEgress, port: 2, name: a}"),
         ("duplicate-name", "/networking/listeners/1/name"),

@@ -95,7 +95,7 @@ WRONG = [
     ),
     (
         ROUTE % f"{MATCH}, {BACKEND}, filters: [{{mirror: {{backend: {{destination: {{kuma.io/service: b}}}}}}}}]",
-        ("missing-field", f"{HERE}/filters/0/mirror"),
+        ("missing-field", f"{HERE}/filters/0/mirror/percentage"),
     ),
     (ROUTE % f"{MATCH}, backends: [{{destination: {{app: b}}}}]", ("missing-field", f"{HERE}/backends/0/destination")),
     (

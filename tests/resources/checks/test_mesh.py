@@ -14,6 +14,7 @@ def _mistakes(spec: str) -> list[tuple[str, str]]:
 
 
 RIGHT = [
+    "mtls: {enabledBackend: ca, backends: [{name: ca, type: builtin, dpCert: {rotation: {expiration: 10m}}}]}",
     CA % ("provided", "{cert: {secret: c}, key: {secret: k}}"),
     CA
     % (
@@ -47,7 +48,10 @@ def test_a_right_one_has_nothing_wrong(spec: str) -> None:
     assert _mistakes(spec) == []
 
 
+SHORT = "mtls: {enabledBackend: ca, backends: [{name: ca, type: builtin, dpCert: {rotation: {expiration: %s}}}]}"
 WRONG = [
+    (SHORT % "9m", ("no-effect", "/mtls/backends/0/dpCert/rotation/expiration")),
+    (CA % ("builtin", "{caCert: {RSAbits: 4096, expiration: 5y}}"), ("no-effect", f"{AT}/caCert")),
     ("skipCreatingInitialPolicies: [MeshTimeout, MeshRetries]", ("no-effect", "/skipCreatingInitialPolicies/1")),
     (
         "constraints: {dataplaneProxy: {requirements: [{tags: {}}]}}",
@@ -57,7 +61,7 @@ WRONG = [
         "constraints: {dataplaneProxy: {restrictions: [{tags: {}}]}}",
         ("bad-value", "/constraints/dataplaneProxy/restrictions/0/tags"),
     ),
-    (CA % ("provided", "{cert: {secret: c}}"), ("missing-field", AT)),
+    (CA % ("provided", "{cert: {secret: c}}"), ("missing-field", f"{AT}/key")),
     (CA % ("provided", "{cert: {secret: c}, key: {inlineString: k}}"), ("secret-in-git", f"{AT}/key/inlineString")),
     (CA % ("provided", "{cert: {file: /c}, key: {secret: k}}"), ("no-effect", f"{AT}/cert")),
     (CA % ("provided", "{cert: {secret: c}, key: {file: /k}}"), ("no-effect", f"{AT}/key")),
@@ -140,5 +144,5 @@ def test_what_is_wrong_is_named(spec: str, mistake: tuple[str, str]) -> None:
 
 
 def test_what_kong_mesh_has_and_this_release_has_not_is_refused_at_its_type() -> None:
-    found = check(f"type: Mesh\nname: m\n{RIGHT[3]}").diagnostics
+    found = check(f"type: Mesh\nname: m\n{RIGHT[4]}").diagnostics
     assert [(each.code.word, each.path) for each in found] == [("not-supported-yet", "/mtls/backends/0/type")]

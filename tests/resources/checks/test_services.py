@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.resources.build import mistakes, policy
+from tests.resources.build import findings, mistakes, policy
 
 EXTERNAL = "match: {port: 443}\nendpoints: [{address: api.example, port: 443}]\n"
 LEGACY = "type: ExternalService\nmesh: default\nname: e\ntags: {kuma.io/service: e%s}\nnetworking: {address: %s%s}"
@@ -16,7 +16,7 @@ def _generator(template: str) -> str:
 RIGHT = [
     policy("MeshMultiZoneService", "selector: {meshService: {matchLabels: {a: b}}}\nports: [{port: 80}]"),
     policy("MeshExternalService", EXTERNAL),
-    policy("MeshExternalService", TLS % "caCert: {inline: Y2E=}, clientCert: {secret: c}, clientKey: {secret: k}"),
+    policy("MeshExternalService", TLS % "caCert: {secret: a}, clientCert: {secret: c}, clientKey: {secret: k}"),
     policy("MeshExternalService", TLS % "caCert: {type: Secret, secretRef: {kind: Secret, name: c}}"),
     policy("MeshExternalService", EXTERNAL + "tls: {enabled: true, version: {min: TLS12, max: TLSAuto}}"),
     LEGACY % (", kuma.io/protocol: kafka", "'example.com:443'", ""),
@@ -31,7 +31,32 @@ def test_a_right_one_has_nothing_wrong(text: str) -> None:
 
 
 AT = "/spec/tls/verification"
+
+
+def _legacy(tls: str) -> str:
+    return LEGACY % ("", "'example.com:443'", f", tls: {{{tls}}}")
+
+
 WRONG = [
+    (policy("MeshExternalService", TLS % "caCert: {inline: Y2E=}"), ("unusable-authority", f"{AT}/caCert/inline")),
+    (
+        policy("MeshExternalService", TLS % "caCert: {type: InsecureInline, insecureInline: {value: ca}}"),
+        ("unusable-authority", f"{AT}/caCert/insecureInline/value"),
+    ),
+    (policy("MeshExternalService", TLS % "mode: SkipCA, caCert: {secret: a}"), ("no-effect", f"{AT}/caCert")),
+    (
+        policy("MeshExternalService", TLS % "mode: SkipSAN, subjectAltNames: [{value: a}]"),
+        ("no-effect", f"{AT}/subjectAltNames"),
+    ),
+    (
+        policy("MeshExternalService", TLS % "mode: SkipCA, subjectAltNames: [{value: a}]"),
+        ("no-effect", f"{AT}/subjectAltNames"),
+    ),
+    (_legacy("enabled: false, serverName: a.example"), ("no-effect", "/networking/tls")),
+    (
+        _legacy("enabled: true, caCert: {inlineString: ca}"),
+        ("unusable-authority", "/networking/tls/caCert/inlineString"),
+    ),
     (
         policy("MeshExternalService", EXTERNAL + "extension: {type: Lambda, config: {a: [1]}}"),
         ("no-effect", "/spec/extension"),
@@ -90,7 +115,7 @@ WRONG = [
         LEGACY % ("", "'a.b:1'", ", tls: {enabled: true, clientCert: {secret: c}}"),
         ("missing-field", "/networking/tls"),
     ),
-    ("type: HostnameGenerator\nname: g\nspec: {template: a.mesh}", ("missing-field", "/spec")),
+    ("type: HostnameGenerator\nname: g\nspec: {template: a.mesh}", ("missing-field", "/spec/selector")),
     (_generator("{{ .Nam }}.mesh"), ("bad-template", "/spec/template")),
     (_generator("{{ .Name[4 }}.mesh"), ("bad-template", "/spec/template")),
     (_generator("{{ .Name }}_mesh"), ("bad-template", "/spec/template")),
@@ -107,3 +132,33 @@ def test_a_name_that_kuma_refuses_by_its_length_is_refused_and_one_that_it_warns
     external = policy("MeshExternalService", EXTERNAL).replace("name: p", f"name: {long}")
     spanning = policy("MeshMultiZoneService", RIGHT[0].partition("spec:\n")[2]).replace("name: p", f"name: {long}")
     assert mistakes(external) == mistakes(spanning) == [("bad-name", "/name")]
+
+
+def test_without_verification_a_client_certificate_and_an_authority_change_nothing() -> None:
+    text = policy(
+        "MeshExternalService",
+        TLS % "mode: SkipAll, caCert: {secret: a}, clientCert: {secret: c}, clientKey: {secret: k}",
+    )
+    assert mistakes(text) == [("no-effect", f"{AT}/{name}") for name in ("caCert", "clientCert", "clientKey")]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (_legacy("enabled: true, caCert: {file: /ca.pem}"), "/networking/tls/caCert/file"),
+        (
+            _legacy("enabled: true, clientCert: {secret: c}, clientKey: {file: /key.pem}"),
+            "/networking/tls/clientKey/file",
+        ),
+        (
+            _legacy("enabled: true, clientCert: {inline: Yw==}, clientKey: {secret: k}"),
+            "/networking/tls/clientCert/inline",
+        ),
+        (
+            policy("MeshExternalService", TLS % "clientCert: {inlineString: c}, clientKey: {secret: k}"),
+            f"{AT}/clientCert/inlineString",
+        ),
+    ],
+)
+def test_what_no_proxy_could_be_given_is_refused(text: str, path: str) -> None:
+    assert findings(text) == [("not-supported-yet", path)]

@@ -2,9 +2,12 @@
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 
+from compiler.identity import leaf
+from compiler.resources.checks import identities
 from compiler.resources.judge import judge
 from tests.certificates import AUTHORITY, NO_AUTHORITY
 from tests.resources.build import documents, mistakes, policy, schemas
@@ -46,6 +49,10 @@ def test_a_right_one_has_nothing_wrong(text: str) -> None:
 
 
 WRONG = [
+    (
+        policy("MeshIdentity", BUNDLED % "autogenerate: {enabled: true}, certificateParameters: {expiry: 9m}"),
+        ("no-effect", "/spec/provider/bundled/certificateParameters/expiry"),
+    ),
     (policy("MeshOpenTelemetryBackend", "{endpoint: {path: /otlp}}"), ("exclusive-fields", "/spec/endpoint/path")),
     ("type: GlobalSecret\nname: s", ("no-effect", "")),
     (policy("Workload", "{}"), ("no-effect", "/spec")),
@@ -103,6 +110,10 @@ WRONG = [
     ),
     ("type: GlobalSecret\nname: s\ndata: dA==", ("secret-in-git", "/data")),
 ]
+
+
+def test_what_is_told_of_a_short_life_is_what_the_server_keeps_to() -> None:
+    assert timedelta(microseconds=identities.SHORTEST_LIFETIME / 1000) == leaf.SHORTEST_LIFETIME
 
 
 @pytest.mark.parametrize(("text", "mistake"), WRONG)

@@ -29,10 +29,11 @@ Timeout | {connectTimeout: 0s}                                           | bad-v
 CircuitBreaker | {detectors: {}, thresholds: {}}                         | missing-field | /conf
 CircuitBreaker | {detectors: {}, thresholds: {maxRetries: 1}}            | missing-field | /conf/detectors
 Retry | {http: {backOff: {}}}                                     | missing-field | /conf/http/backOff/baseInterval
+Retry | {grpc: {backOff: {baseInterval: 2s, maxInterval: 1s}}} | bad-value | /conf/grpc/backOff/maxInterval
 Retry | {http: {retryOn: [reset, retriable_status_codes]}}               | missing-field | /conf/http/retryOn/1
 Retry | {grpc: {retryOn: [internal, unavailable, internal]}}             | duplicate-name | /conf/grpc/retryOn
 Retry | {http: {retriableMethods: [NONE]}}                               | bad-value | /conf/http/retriableMethods/0
-HealthCheck | {interval: 1s, timeout: 1s}                                | missing-field | /conf
+HealthCheck | {interval: 1s, timeout: 1s}                                | missing-field | /conf/healthyThreshold
 FaultInjection | {delay: {percentage: 1}}                                | missing-field | /conf/delay/value
 RateLimit | {http: {requests: 1, interval: 10ms}}                        | bad-value | /conf/http/interval
 RateLimit | {http: {requests: 1}}                                        | missing-field | /conf/http/interval

@@ -92,6 +92,14 @@ def test_two_idle_timeouts_are_one_and_that_is_said() -> None:
     assert found == [("legacy-difference", "/conf/tcp/idleTimeout")]
 
 
+def test_a_timeout_of_grpc_that_differs_from_that_of_http_is_told_of() -> None:
+    conf = (
+        "{http: {streamIdleTimeout: 2s, maxStreamDuration: 1m}, grpc: {streamIdleTimeout: 3s, maxStreamDuration: 60s}}"
+    )
+    _, found = _convert(_legacy("Timeout", conf))
+    assert found == [("legacy-difference", "/conf/grpc/streamIdleTimeout")]
+
+
 def test_status_codes_and_methods_are_conditions_and_other_protocols_are_not_tried_again() -> None:
     conf = "{http: {numRetries: 2, retryOn: [all_5xx], retriableStatusCodes: [409], retriableMethods: [GET]}}"
     assert _default("Retry", conf) == {
