@@ -155,6 +155,8 @@ class Plan:
     findings: tuple[Diagnostic, ...] = ()
     """Of the head's compile; with an error among them there are no groups."""
 
+    standing: tuple[Diagnostic, ...] = ()
+    """Those of them that are warnings and were found in the base too, on whatever line."""
     base_findings: tuple[Diagnostic, ...] = ()
     """Errors of the base, which then cannot be compared with."""
     prefix: str = ""

@@ -42,6 +42,7 @@ def as_json(plan: Plan) -> Json:
         "size": {"before": _size(plan.before), "after": _size(plan.after)},
         "documents": [_cause(one) for one in plan.documents],
         "diagnostics": [plain_diagnostic(one) for one in plan.findings],
+        "standingDiagnostics": [plain_diagnostic(one) for one in plan.standing],
         "baseDiagnostics": [plain_diagnostic(one) for one in plan.base_findings],
     }
 

@@ -1,12 +1,13 @@
 """Two trees into a plan: what the one changes for which proxy of the other, why, and what to look at."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from compiler import __version__
-from compiler.diagnostics import Checked, Severity
+from compiler.diagnostics import Checked, Diagnostic, Severity
 from compiler.review.access.edge import AccessDiff
 from compiler.review.changes.access import compare_access
 from compiler.review.changes.baseline import Baseline, open_baseline
@@ -74,10 +75,25 @@ def compare_versions(
         before=scales.weigh({}),
         after=scales.weigh(after.snapshots),
         findings=after.diagnostics,
+        standing=tuple(_find_standing(before, after)),
         base_findings=tuple(one for one in before.diagnostics if one.level is Severity.ERROR),
         prefix=after.tree.prefix,
     )
     return _fill(empty, versions, (base, after), repository, scales) if empty.compared else empty
+
+
+def _find_standing(before: Version, after: Version) -> Iterator[Diagnostic]:
+    """Warnings that the change did not bring; where one of several alike goes, the others are still there."""
+    there = Counter(map(_without_line, before.diagnostics))
+    for finding in after.diagnostics:
+        alike = _without_line(finding)
+        if finding.level is not Severity.ERROR and there[alike]:
+            there[alike] -= 1
+            yield finding
+
+
+def _without_line(finding: Diagnostic) -> tuple[object, ...]:
+    return finding.code.word, finding.position.file, finding.subject, finding.path, finding.message, finding.level
 
 
 def _fill(

@@ -27,7 +27,8 @@ def render_github(plan: Plan) -> str:
 
 
 def _annotations(plan: Plan) -> Iterator[tuple[str, str]]:
-    for finding in plan.findings:
+    standing = set(plan.standing)
+    for finding in (one for one in plan.findings if one not in standing):
         yield _finding(plan, finding, "error" if finding.level is Severity.ERROR else "warning")
     for finding in plan.base_findings:
         yield _finding(plan, replace(finding, message=f"{finding.message} (in the base)"), "notice")

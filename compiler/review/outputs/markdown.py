@@ -69,6 +69,8 @@ def _findings(plan: Plan, *, errors: bool) -> Iterator[str]:
     for side, finding in islice(sentences.findings(plan, errors=errors), _MOST_RISKS):
         mark = "🟥" if finding.level is Severity.ERROR else "🟨"
         yield f"- {mark} {side}`{_code(str(finding.position))}` **{finding.code}** {_text(finding.message)}"
+    if not errors and plan.standing:
+        yield f"- {sentences.standing(plan)}"
 
 
 def _risks(plan: Plan) -> Iterator[str]:

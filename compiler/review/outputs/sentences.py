@@ -37,10 +37,17 @@ def headline(plan: Plan) -> str:
 
 
 def findings(plan: Plan, *, errors: bool | None = None) -> Iterator[tuple[str, Diagnostic]]:
-    """Those of the base, and said to be; then what was found in the head. Errors alone, or what is none, or all."""
+    """Those of the base, and said to be; then what the change brought. Errors alone, or what is none, or all."""
+    standing = set(plan.standing)
     found = [("in the base: ", finding) for finding in plan.base_findings]
-    found += [("", finding) for finding in plan.findings]
+    found += [("", finding) for finding in plan.findings if finding not in standing]
     return (one for one in found if errors in (None, one[1].level is Severity.ERROR))
+
+
+def standing(plan: Plan) -> str:
+    """Of warnings that say nothing of the change; empty where there are none."""
+    count = len(plan.standing)
+    return f"{many(count, 'warning')} {'was' if count == 1 else 'were'} there before" if count else ""
 
 
 def risks(plan: Plan) -> tuple[Risk, ...]:

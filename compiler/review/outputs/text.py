@@ -61,6 +61,8 @@ def _findings(plan: Plan, paint: _Paint, *, errors: bool) -> Iterator[str]:
         colour = "red" if finding.level is Severity.ERROR else "yellow"
         level = paint(f"{finding.level.value}[{finding.code}]", colour)
         yield f"{level} {paint(f'{side}{finding.position}: {finding.message}')}"
+    if not errors and plan.standing:
+        yield f"and {sentences.standing(plan)}"
 
 
 def _risks(plan: Plan, paint: _Paint) -> Iterator[str]:

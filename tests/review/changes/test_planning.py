@@ -95,6 +95,21 @@ def test_warnings_of_the_head_stand_in_the_plan() -> None:
     assert [found.code.word for found in made.findings] == ["dangling-ref"]
 
 
+def test_warnings_that_were_there_before_say_nothing_of_the_change() -> None:
+    idle = SHOP["retry.yaml"].replace("name: backend", "name: nobody")
+    before = {**SHOP, "idle.yaml": idle}
+    after = {**edited(FASTER), "idle.yaml": f"# moves all lines\n{idle}", "new.yaml": idle.replace("nobody", "no-one")}
+    made = plan_of(after, before)
+    assert [(one.position.file, one.position.line) for one in made.standing] == [("idle.yaml", 8)]
+    assert [one.position.file for one in made.findings] == ["idle.yaml", "new.yaml"]
+    for shown in (render_text(made), render_markdown(made), render_html(made)):
+        assert "1 warning was there before" in shown
+        assert "new.yaml" in shown
+        assert "idle.yaml:" not in shown
+    assert "file=idle.yaml" not in render_github(made)
+    assert "file=new.yaml" in render_github(made)
+
+
 def test_a_plan_is_the_same_whoever_made_it_and_after_whatever() -> None:
     versions = Versions(Compiler(SCHEMAS))
     trees = [Checked(tree_of(files)) for files in (SHOP, edited(FASTER), {**SHOP, "c.yaml": service("cart", 2)})]

@@ -62,13 +62,15 @@ def _sentence(text: str) -> str:
 
 def _findings(plan: Plan) -> Iterator[str]:
     findings = tuple(sentences.findings(plan))
-    if not findings:
+    if not findings and not plan.standing:
         return
     yield '<ul class="risks">'
     for side, finding in findings:
         tag = "high" if finding.level is Severity.ERROR else "medium"
         yield f'<li><span class="tag {tag}">{escape(finding.code.word)}</span>'
         yield f"<span>{side}<code>{escape(str(finding.position))}</code> {escape(finding.message)}</span></li>"
+    if plan.standing:
+        yield f"<li><span>{sentences.standing(plan)}</span></li>"
     yield "</ul>"
 
 
