@@ -65,11 +65,28 @@ def passthrough_chains(transparent: Transparent, version: int, policies: Policie
         yield _chain_of_hosts(name, group[0], transparent, policies)
     for port in sorted({match.port for match in matches}):
         alike = [match for match in matches if match.port == port and not _is_hosted(match)]
-        for network, again, takes_hosts in _within(alike):
-            chains = [_chain_of_one(match, transparent, policies) for match in again]
-            groups = [(name, group[0]) for name, group in hosted if group[0].port == port and takes_hosts]
-            chains += [_chain_of_hosts(name, first, transparent, policies) for name, first in groups]
-            yield from (_narrowed(chain, network) for chain in chains)
+        groups = [(name, group[0]) for name, group in hosted if group[0].port == port]
+        yield from _again(alike, groups, transparent, policies)
+
+
+def _again(
+    matches: Sequence[PassthroughMatch],
+    hosted: Sequence[tuple[str, PassthroughMatch]],
+    transparent: Transparent,
+    policies: Policies,
+) -> Iterator[FilterChain]:
+    """One more chain of each, with all networks in which it stands again: there may be hundreds of either."""
+    found: dict[str, FilterChain] = {}
+    for network, narrowed, takes_hosts in _within(matches):
+        for match in narrowed:
+            if _name(match) not in found:
+                found[_name(match)] = _without_networks(_chain_of_one(match, transparent, policies))
+            _match_network(found[_name(match)].filter_chain_match, network)
+        for name, first in hosted if takes_hosts else ():
+            if name not in found:
+                found[name] = _without_networks(_chain_of_hosts(name, first, transparent, policies))
+            _match_network(found[name].filter_chain_match, network)
+    return iter(found.values())
 
 
 def _within(matches: Sequence[PassthroughMatch]) -> Iterator[tuple[Network, list[PassthroughMatch], bool]]:
@@ -98,10 +115,9 @@ def _contains(wider: Network, network: Network) -> bool:
     return wider.prefixlen <= network.prefixlen and network.network_address in wider
 
 
-def _narrowed(chain: FilterChain, network: Network) -> FilterChain:
-    chain.name = f"{chain.name}_{network}"
+def _without_networks(chain: FilterChain) -> FilterChain:
+    chain.name = f"{chain.name}_again"
     del chain.filter_chain_match.prefix_ranges[:]
-    _match_network(chain.filter_chain_match, network)
     return chain
 
 

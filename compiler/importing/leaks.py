@@ -6,6 +6,7 @@ from typing import Any, Final
 from compiler.importing.secrets import Bared, Withheld
 from compiler.importing.stream import Exported
 from compiler.policies import POLICIES
+from compiler.policies.mesh_opa.checks import find_leaks
 from compiler.resources.envelope import read_envelope
 from compiler.resources.findings import SECRET_IN_GIT, Finding
 from compiler.resources.judge import judge
@@ -26,9 +27,13 @@ def without_leaks(resource: Exported, bared: Bared, schemas: Schemas) -> Bared:
 
 
 def _judge(value: Mapping[str, Any], schemas: Schemas) -> Iterator[Finding]:
-    """By itself, and as a policy of its type."""
+    """By itself, and as a policy of its type; what a refused one holds is written, too, and mended later."""
     verdict = judge(value, schemas)
     yield from verdict.findings
+    envelope = verdict.envelope
+    if envelope is not None and envelope.type == "MeshOPA" and not verdict.resources:
+        spec = value.get("spec")
+        yield from find_leaks(spec.get("default") if isinstance(spec, dict) else None)
     for resource, _ in verdict.resources[:1]:
         kind = _KINDS.get(resource.key.type)
         if kind is not None and isinstance(resource.spec, Policy):

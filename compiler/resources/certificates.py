@@ -45,12 +45,16 @@ def check_given(source: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
 
 
 def check_readable(source: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
-    """Of a source that says whom a server's certificate must lead to: that may be the server's very own."""
+    """Of a source that says whom a server's certificate must lead to: that may be the server's very own.
+
+    Envoy skips what stands between the certificates: the bundles of distributions have comments there.
+    """
     inline = source.get("type", "InsecureInline") == "InsecureInline"
     for at, text in given_texts(source, pointer) if inline else ():
-        if not _is_pem(text):
+        blocks = _BLOCK.findall(text)
+        if not blocks:
             yield Finding(at, UNUSABLE_AUTHORITY, _NO_PEM)
-        elif len(read_certificates(text)) != len(_BLOCK.findall(text)):
+        elif len(read_certificates(text)) != len(blocks):
             yield Finding(at, UNUSABLE_AUTHORITY, "a certificate cannot be read: its content is no certificate")
 
 

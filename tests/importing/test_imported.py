@@ -1,6 +1,7 @@
 """An import is the mesh that was exported, in files, without what servers wrote and without its secrets."""
 
 import json
+from base64 import b64encode, encodebytes
 from collections.abc import Sequence
 
 import pytest
@@ -230,6 +231,28 @@ def test_what_the_compiler_would_not_have_in_git_is_not_written() -> None:
     assert [one.field for one in found.withheld] == ["MeshOPA agent default/agentConfig/inlineString"]
     assert list(found.files) == ["mesh/default/MeshTimeout/slow.yaml"]
     assert imported(AGENT.replace("t0ps3cret", "${TOKEN}")).unsafe == ()
+    folded = encodebytes(b"services: {x: {credentials: {bearer: {token: t0ps3cret}}}} # on more than a line").decode()
+    spread = json.dumps({**yaml.safe_load(AGENT), "spec": {"default": {"agentConfig": {"inline": folded}}}})
+    assert [key.name for key in imported(spread).unsafe] == ["agent"]
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        AGENT.replace("appendPolicies: [", "unheardOf: true\n    appendPolicies: [3, "),
+        AGENT.replace("  targetRef: {kind: Mesh}\n", "  targetRef: [Mesh]\n"),
+        AGENT.replace("inlineString:", "insecureInline:")
+        .replace('"services', '{value: "services')
+        .replace('}}}}"', '}}}}"}'),
+        AGENT.replace("targetRef: {kind: Mesh}", "targetRef: 3").replace(
+            'inlineString: "services: {x: {credentials: {bearer: {token: t0ps3cret}}}}"',
+            f"inline: {b64encode(b'services: {x: {credentials: {bearer: {token: t0ps3cret}}}}').decode()}",
+        ),
+    ],
+)
+def test_a_secret_in_a_document_that_is_refused_for_something_else_is_not_written_either(agent: str) -> None:
+    found = imported(agent)
+    assert ([key.name for key in found.unsafe], dict(found.files)) == (["agent"], {})
 
 
 def test_a_type_that_no_file_holds_has_a_file_for_each_resource() -> None:

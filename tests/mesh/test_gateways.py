@@ -309,6 +309,11 @@ def test_what_does_nothing_is_warned_of(texts: tuple[str, ...], message: str) ->
     assert [(one.code.word, one.message[: len(message)]) for one in found] == [("no-effect", message)]
 
 
+@pytest.mark.parametrize("name", ["my_shop.example", "'*.my_shop.example'", "'*'", "Shop.example"])
+def test_a_route_may_be_for_any_host_that_a_browser_asks_for(name: str) -> None:
+    assert codes(compile_texts(MESH, EDGE, CART, STORE, gateway(HTTP), route("web", "/", hostnames=name))) == []
+
+
 def test_a_backend_that_nobody_offers_is_named() -> None:
     compiled = compile_texts(MESH, EDGE, gateway(HTTP), older("r"))
     assert [(one.code.word, one.path) for one in compiled.diagnostics] == [

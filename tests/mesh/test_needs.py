@@ -2,6 +2,7 @@
 
 import pytest
 
+from compiler.mesh.checks.between import FINDINGS
 from compiler.pipeline import Compiler, compile_tree
 from tests.trees import SCHEMAS, tree_of
 
@@ -72,3 +73,29 @@ def test_another_policy_that_comes_and_goes_is_noticed() -> None:
         warm, cold = compiler.compile(tree_of(files)), compile_tree(tree_of(files), SCHEMAS)
         assert warm.diagnostics == cold.diagnostics
         assert any(one.path.endswith(FIELD) for one in warm.diagnostics) == (files is base)
+
+
+TRACE = """
+type: MeshTrace
+mesh: default
+name: spans
+spec:
+  default: {sampling: {overall: 80}, backends: [{type: Zipkin, zipkin: {url: 'http://zipkin.example:9411/spans'}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    "policy", [TRACE, breaker("a", f"{ASKS}, {SPLIT}"), breaker("a", f"{ASKS}, {SPLIT}", "", "rules")]
+)
+def test_what_has_its_need_leans_on_few_proxies(policy: str) -> None:
+    """An edit of any other does not have it looked at again, however large the mesh is."""
+
+    def sources(proxies: int) -> int:
+        compiler = Compiler(SCHEMAS)
+        written = {f"p{number}.yaml": proxy(f"p{number}", number) for number in range(1, proxies)}
+        compiled = compiler.compile(tree_of({"mesh.yaml": MESH, "policy.yaml": policy, **written}))
+        assert compiled.diagnostics == ()
+        (key,) = (key for key in compiled.value.resources.resources if key.type in ("MeshTrace", "MeshCircuitBreaker"))
+        return len(compiler.memo.sources(FINDINGS, key))
+
+    assert sources(20) == sources(40)

@@ -97,6 +97,11 @@ LEAKS: Mapping[str, str] = {
     "behind a tab": "type: Secret\nmesh: shop\nname: leak\ndata:\t{a: CANARY-tab\n",
     "behind an alias": "type: Secret\nmesh: shop\nname: leak\ndata: &CANARY-anchor x\nmore: *CANARY-alias\n",
     "with a tag": "type: Secret\nmesh: shop\nname: leak\ndata: !CANARY-tag x\n",
+    "in the configuration of an agent": (
+        "type: MeshOPA\nmesh: shop\nname: leak\nspec:\n  default:\n    agentConfig:\n      inlineString: |\n"
+        "        services:\n          control:\n            url: https://opa.example\n"
+        "            credentials: {bearer: {token: CANARY-token}}\n"
+    ),
     "in a Secret of Kubernetes": (
         "apiVersion: v1\nkind: Secret\nmetadata: {name: leak}\ntype: system.kuma.io/secret\n"
         f"data: {{value: {ENCODED}}}\nstringData: {{plain: CANARY-plain}}\n"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from compiler.memo import Memo
+from compiler.mesh.checks.again import Again
 from compiler.mesh.checks.fitting import list_meant
 from compiler.mesh.checks.idle import Selected
 from compiler.mesh.confs import INCOMING_CONFS, ITEMS, OUTGOING_CONF, WHOLE_CONF, Held, Place
@@ -29,7 +30,7 @@ def check_needs(memo: Memo, kind: PolicyKind, policy: Resource, selected: Iterab
         if item.target.kind != "MeshHTTPRoute"  # a route is of services that other items are about
         if need.is_met(decode(kind.conf, item.conf)) is not None
     ]
-    proxies = [proxy for proxy, _ in selected] if asking else []
+    proxies = Again(proxy for proxy, _ in selected) if asking else ()
     for need, side, item in asking:
         if proxies and not any(need.is_met(conf) for conf in _confs(memo, kind, side, item, proxies)):
             at = join("", *(("default",) if side == "default" else (side, item.index, "default")), *need.field)
@@ -50,9 +51,8 @@ def _confs(memo: Memo, kind: PolicyKind, side: Side, item: Item, proxies: Iterab
 
 def _outgoing(memo: Memo, kind: PolicyKind, item: Item, proxies: Iterable[Resource]) -> Iterator[Applied]:
     """Most proxies are selected by the same policies, and those are asked once."""
-    sets = dict.fromkeys(_policies(memo, kind, proxy) for proxy in proxies)
-    ports = [port for _, port in list_meant(memo, item)] if sets else []
-    for policies in sets:
+    ports = Again(port for _, port in list_meant(memo, item))
+    for policies in _each_once(_policies(memo, kind, proxy) for proxy in proxies):
         for port in ports:
             applied = memo.ask(OUTGOING_CONF, Place(kind.type, policies, port))
             if applied is not None:
@@ -66,18 +66,26 @@ def _policies(memo: Memo, kind: PolicyKind, proxy: Resource) -> Policies:
 
 
 def _incoming(memo: Memo, kind: PolicyKind, proxies: Iterable[Resource]) -> Iterator[Applied]:
-    sets = dict.fromkeys(one for proxy in proxies for one in _held(memo, kind, proxy))
-    for policies in sets:
+    for policies in _each_once(one for proxy in proxies for one in _held(memo, kind, proxy)):
         yield from memo.ask(INCOMING_CONFS, Held(kind.type, policies))
 
 
 def _whole(memo: Memo, kind: PolicyKind, proxies: Iterable[Resource]) -> Iterator[Applied]:
     replicas = (memo.ask(REPLICA, proxy.key) for proxy in proxies)
-    sets = dict.fromkeys(whole(memo, memo.ask(HOLDER, one.shape), kind.type) for one in replicas if one is not None)
-    for policies in sets:
+    held = (whole(memo, memo.ask(HOLDER, one.shape), kind.type) for one in replicas if one is not None)
+    for policies in _each_once(held):
         applied = memo.ask(WHOLE_CONF, Held(kind.type, policies))
         if applied is not None:
             yield applied
+
+
+def _each_once(sets: Iterable[Policies]) -> Iterator[Policies]:
+    """In the order in which they are found, as they are found."""
+    seen = set[Policies]()
+    for policies in sets:
+        if policies not in seen:
+            seen.add(policies)
+            yield policies
 
 
 def _held(memo: Memo, kind: PolicyKind, proxy: Resource) -> Iterator[Policies]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
+from compiler.mesh.checks.again import Again
 from compiler.mesh.checks.conflicts import check_conflicts
 from compiler.mesh.checks.fitting import check_fitting, check_inline, check_spoken
 from compiler.mesh.checks.gateways import check_coming_in
@@ -66,7 +67,7 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         if kind.shape_tls is not None:
             yield from check_optional(memo, kind, resource, _selected(memo, resource))
     yield from _check_references(memo, resource.key.mesh, kind, spec)
-    mine = _Again(key for key in _proxies(memo, resource) if _selects(memo, resource, key))
+    mine = Again(key for key in _proxies(memo, resource) if _selects(memo, resource, key))
     yield from check_conflicts(memo, resource, lambda other: _selects_any(memo, other, mine))
     by_http = resource.key.type == "MeshHTTPRoute"
     for index, item in enumerate(spec.to):
@@ -74,20 +75,6 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         for place, rule in enumerate(item.rules or ()):
             conf, pointer = rule.get("default") or {}, f"/to/{index}/rules/{place}/default"
             yield from _check_rule(memo, resource, conf, pointer, http=by_http and item.target_ref.kind != "Mesh")
-
-
-class _Again:
-    """Keys to go through more than once; none is looked for before somebody wants it, for who looks leans on it."""
-
-    def __init__(self, keys: Iterator[ResourceKey]) -> None:
-        self._keys = keys
-        self._known: list[ResourceKey] = []
-
-    def __iter__(self) -> Iterator[ResourceKey]:
-        yield from self._known
-        for key in self._keys:
-            self._known.append(key)
-            yield key
 
 
 def _check_references(memo: Memo, mesh: str, kind: PolicyKind, spec: Policy) -> Iterator[Finding]:

@@ -74,6 +74,20 @@ def _check_agent(source: Conf | None, *, decides: bool) -> Iterator[Finding]:
     yield from (Finding(at, *one) for one in _check_settings(settings, decides=decides))
 
 
+def find_leaks(conf: object) -> Iterator[Finding]:
+    """Secrets in what the agent is configured by, of a document that is refused: nothing else in it need be right."""
+    source = conf.get("agentConfig") if isinstance(conf, Mapping) else None
+    for way in ("insecureInline", "inlineString", "inline"):
+        held = source.get(way) if isinstance(source, Mapping) else None
+        written = held.get("value") if isinstance(held, Mapping) else held
+        if isinstance(written, str):
+            settings = read_settings(written if way != "inline" else decoded(written) or "")
+            at = join("/default/agentConfig", way)
+            yield from (
+                Finding(at, SECRET_IN_GIT, f"{name} does not belong in Git") for name in _secrets(settings.values)
+            )
+
+
 def _check_settings(settings: Settings, *, decides: bool) -> Iterator[tuple[Code, str, str]]:
     for name in _REMOTE:
         if settings.values.get(name):

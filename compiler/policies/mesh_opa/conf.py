@@ -55,8 +55,8 @@ class Authorization(Spec, frozen=True):
 
 
 def decoded(text: str) -> str | None:
-    """What stands in base64, None where it is no text."""
+    """What stands in base64, on however many lines; None where it is no text."""
     try:
-        return base64.b64decode(text, validate=True).decode()
+        return base64.b64decode("".join(text.split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None

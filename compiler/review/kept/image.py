@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 
 from compiler.diagnostics import Code
 from compiler.envoy.policy import Policy
-from compiler.memo import Input, Query, Table
+from compiler.memo import Input, Memo, Query, Table
+from compiler.mesh.checks.between import FINDINGS
 from compiler.mesh.order import Origin
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.shape import Shape
@@ -24,6 +25,7 @@ from compiler.policies import POLICIES
 from compiler.resources.envelope import Envelope
 from compiler.resources.findings import SECRET_IN_GIT, Finding
 from compiler.resources.judge import Verdict
+from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.page import Page
 from compiler.resources.resource_set import Placement, Source
 from compiler.review.access.edge import Edge
@@ -64,7 +66,7 @@ def write_image(compiler: Compiler, find: Callable[[], object], file: _Written) 
     Raises `SecretError` where a document holds a secret, whatever the repository says of such a mistake.
     """
     remembered = compiler.remembered()
-    if any(finding.code == SECRET_IN_GIT for finding in _findings(remembered["pages"])):
+    if any(finding.code == SECRET_IN_GIT for finding in _findings(remembered["pages"], compiler.memo)):
         raise SecretError("a document holds a secret")
     writer = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     writer.dispatch_table = {**copyreg.dispatch_table, **_REDUCED}
@@ -72,9 +74,14 @@ def write_image(compiler: Compiler, find: Callable[[], object], file: _Written) 
     writer.dump(find())
 
 
-def _findings(pages: Iterable[Page]) -> Iterator[Finding]:
-    """As they were found, before anybody weighs them."""
-    return (finding for page in pages for _, verdict in page.documents for finding in verdict.findings)
+def _findings(pages: Iterable[Page], memo: Memo) -> Iterator[Finding]:
+    """As they were found, before anybody weighs them; what a policy holds its own kind knows."""
+    for page in pages:
+        for _, verdict in page.documents:
+            yield from verdict.findings
+            for resource, _ in verdict.resources:
+                if isinstance(resource.spec, PolicySpec):
+                    yield from memo.ask(FINDINGS, resource.key)
 
 
 def read_image(file: _Read, tree: SourceTree, like: Compiler) -> tuple[Compiler, Any]:

@@ -1,7 +1,10 @@
 """Services of several zones, services outside of the mesh, and generators of host names."""
 
+import json
+
 import pytest
 
+from tests.certificates import AUTHORITY
 from tests.resources.build import findings, mistakes, policy
 
 EXTERNAL = "match: {port: 443}\nendpoints: [{address: api.example, port: 443}]\n"
@@ -35,6 +38,16 @@ AT = "/spec/tls/verification"
 
 def _legacy(tls: str) -> str:
     return LEGACY % ("", "'example.com:443'", f", tls: {{{tls}}}")
+
+
+@pytest.mark.parametrize(
+    "bundle", [f"# Root of api.example\n{AUTHORITY}", f"Root 1\n======\n{AUTHORITY}{AUTHORITY}# end"]
+)
+def test_a_bundle_of_authorities_may_have_comments(bundle: str) -> None:
+    """Envoy skips what stands between certificates."""
+    source = f"caCert: {{inlineString: {json.dumps(bundle)}}}"
+    assert mistakes(policy("MeshExternalService", TLS % source)) == []
+    assert mistakes(_legacy(f"enabled: true, {source}")) == []
 
 
 WRONG = [
