@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+_FEW: Final = 1_000
+"""Objects that a look at nothing new leaves behind after a while."""
 _MANY: Final = 1_000_000
 """Objects of a first compile, of which nearly all stay: the few cycles among them are let be."""
 _SEVERAL: Final = 200_000
@@ -36,8 +38,14 @@ def uncollected() -> Iterator[None]:
 
 
 def settle() -> None:
-    """Cycles among what was made since the last time are freed; the rest is never looked at again."""
-    if gc.get_count()[0] < _MANY:
+    """Cycles among what was made since the last time are freed; the rest is never looked at again.
+
+    A tenth of a second after a change that thousands of proxies hear of: what has grown is looked through as a whole.
+    """
+    made = gc.get_count()[0]
+    if made < _FEW:
+        return
+    if made < _MANY:
         gc.collect()
     gc.freeze()
 

@@ -3,6 +3,7 @@
 import queue
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,10 @@ Question = Callable[[Compiled, Mapping[str, object]], object]
 """Answers the server from the last good compile; raises LookupError, whose text says what there is not."""
 
 HINT: Final[Message] = {"kind": "hint"}
+_PAUSE: Final = 0.5
+"""Seconds: proxies hear of what was published meanwhile, and the cores are for those that tell them."""
+_MOST_UNSETTLED: Final = 10
+"""Messages; who commits without a pause is settled for nevertheless."""
 _log = structlog.get_logger()
 
 
@@ -36,10 +41,11 @@ class Loop:
     courtesy: float = 0.0
     """Seconds that a server which is still starting has the machine to itself."""
     settle: Callable[[], None] = lambda: None
-    """Called when nothing is being done for anybody."""
+    """Called when nothing has been done for anybody for a while, or much has been."""
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
     _fetch_failures: int = 0
     _failures: int = 0
+    _unsettled: int = 0
     _next_fetch: float = 0.0
     _next_attempt: float = 0.0
 
@@ -53,7 +59,7 @@ class Loop:
             while message.get("kind") != "stop":
                 self.take(message)
                 self.report.enter("idle")
-                self.settle()
+                self._unsettled += 1
                 message = self._wait()
         finally:
             self.reconciler.shelf.close()
@@ -148,11 +154,17 @@ class Loop:
         return HINT
 
     def _wait(self) -> Message:
-        try:
-            return self.inbox.get(timeout=self.interval)
-        except queue.Empty:
-            self._tidy()
-            return HINT
+        """An interval at most, in which there is time to settle once nobody asks for anything else."""
+        pause = min(_PAUSE, self.interval / 2)
+        with suppress(queue.Empty):
+            if self._unsettled < _MOST_UNSETTLED:
+                return self.inbox.get(timeout=pause)
+        self._unsettled = 0
+        self.settle()
+        with suppress(queue.Empty):
+            return self.inbox.get(timeout=self.interval - pause)
+        self._tidy()
+        return HINT
 
     def _tidy(self) -> None:
         """Whoever comes meanwhile waits for one step at most."""

@@ -141,6 +141,29 @@ def bench() -> Bench:
     return Bench(fetches=False)
 
 
+def _count_settled(hints: int) -> int:
+    """How often, while so many messages wait to be taken, and none afterwards."""
+    bench, found = Bench(fetches=False), list[int]()
+    bench.loop.interval = 60.0
+    bench.loop.settle = lambda: found.append(bench.loop.inbox.qsize())
+    for _ in range(hints):
+        bench.loop.inbox.put(HINT)
+    bench.loop.inbox.put({"kind": "stop"})
+    bench.loop.run()
+    return len(found)
+
+
+@pytest.mark.parametrize(("hints", "settled"), [(0, 0), (3, 0), (25, 2)])
+def test_nobody_waits_for_what_is_settled_but_now_and_then(hints: int, settled: int) -> None:
+    assert _count_settled(hints) == settled
+
+
+def test_what_was_done_is_settled_after_a_pause(bench: Bench) -> None:
+    bench.loop.settle = lambda: bench.loop.inbox.put({"kind": "stop"})
+    bench.loop.run()
+    assert bench.compiler.compiled == ["c1"]
+
+
 def test_a_new_tip_is_compiled_published_handed_over_and_announced_once(bench: Bench) -> None:
     for _ in range(3):
         bench.loop.take(HINT)
