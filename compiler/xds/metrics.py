@@ -1,11 +1,13 @@
 """Prometheus metrics of the xDS server: seconds and bytes, by type, never by proxy."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -53,6 +55,24 @@ class _ByType(Collector):
             yield family
 
 
+class DeliveryTimes(Collector):
+    """Seconds from a generation's publication to a proxy's last ACK of it: a histogram of plain numbers, too."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_SECONDS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(_SECONDS, seconds)] += 1
+        self._sum += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        bounds = (*(str(float(bound)) for bound in _SECONDS), "+Inf")
+        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
+        text = "From a generation's publication to a proxy's last ACK of it."
+        yield HistogramMetricFamily("meshwright_xds_delivery_seconds", text, buckets=buckets, sum_value=self._sum)
+
+
 class Metrics:
     """One set for one registry, so that two servers in a process do not collide."""
 
@@ -62,12 +82,7 @@ class Metrics:
         self.streams = Gauge(
             "meshwright_xds_streams", "Open ADS streams of admitted proxies.", ["protocol"], registry=registry
         )
-        self.delivery = Histogram(
-            "meshwright_xds_delivery_seconds",
-            "From a generation's publication to a proxy's last ACK of it.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        self.delivery = DeliveryTimes()
         self.ended = Counter(
             "meshwright_xds_streams_ended", "Streams ended by the server.", ["code"], registry=registry
         )
@@ -76,6 +91,7 @@ class Metrics:
         )
         self._by_type: dict[str, TypeCounters] = {}
         registry.register(_ByType(self._by_type))
+        registry.register(self.delivery)
 
     def of(self, type_url: str) -> TypeCounters:
         """Only for types that are served: what a client makes up must not become a label."""

@@ -305,7 +305,8 @@ class XdsServer:
         now = time.monotonic()
         if self.delivery is not None and self.delivery.note_ack(stream.node.id, now):
             self.metrics.delivery.observe(now - self.delivery.published)
-            self._announce_delivery()
+            if not self.delivery.pending:
+                self._announce_delivery()
 
     def _save_record(self, memory: Remembered) -> None:
         """Before the repair is written: a crash in between must not forget that it is owed."""

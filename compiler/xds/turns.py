@@ -38,7 +38,11 @@ _REFERENCED = (ECDS, RDS)
 
 def must_wait(types: Types, type_url: str) -> bool:
     """An update waits for the ACK of what it may name. Envoy withholds that of a cluster until it is warm."""
-    return any(_is_busy(types[earlier]) for earlier in _GOES_AFTER[type_url])
+    for earlier in _GOES_AFTER[type_url]:
+        state = types[earlier]
+        if state.asked or state.changed or (state.flights and earlier not in _LIVE):
+            return True
+    return False
 
 
 def may_remove(types: Types, *, patient: bool) -> bool:
