@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENVOY_OLD := .envoy-1.37
+COMPILED := $(BIN)/python -m tools.native build/native $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-check bench-growth bench-trimming docs dist clean
+.PHONY: help demo test test-compiled check bench bench-check bench-growth bench-trimming docs dist clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,11 @@ demo: $(VENV)/.installed ## a commit reaches real Envoys, in a minute (KEEP=1 le
 
 test: $(VENV)/.installed-test $(ENVOY_OLD)/bin/envoy ## every test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-compiled)
+
+test-compiled: $(VENV)/.installed-test ## the tests of what a native wheel has compiled, with it compiled
+	@if command -v cc >/dev/null; then $(COMPILED) -m pytest --numprocesses 3 --dist loadgroup $(or $(ARGS),tests/http2 tests/xds); \
+	else echo "make: SKIPPED: there is no C compiler, so nothing was tested compiled" >&2; fi
 
 check: typings/.made ## style, types, layers, house rules
 	$(BIN)/ruff check
@@ -52,14 +58,14 @@ check: typings/.made ## style, types, layers, house rules
 	$(BIN)/python -m tools.reference docs/reference --check
 	$(BIN)/python -m tools.house
 
-bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full with its goals
-	$(BIN)/python -m benchmarks $(if $(TIER),--tier $(TIER)) $(ARGS)
+bench: $(VENV)/.installed-test ## the short benchmark, or TIER=M|K|L in full with its goals, served by what is compiled
+	$(if $(TIER),$(COMPILED),$(BIN)/python) -m benchmarks $(if $(TIER),--tier $(TIER)) $(ARGS)
 
 bench-check: $(VENV)/.installed-test ## the short benchmark against its budgets
 	$(BIN)/python -m benchmarks --check $(ARGS)
 
 bench-growth: $(VENV)/.installed-test ## exponents over S, M, K and L, and their picture
-	$(BIN)/python -m benchmarks --even --tier S --tier M --tier K --tier L --only E1,E3,E6 --tries 60 $(ARGS)
+	$(COMPILED) -m benchmarks --even --tier S --tier M --tier K --tier L --only E1,E3,E6 --tries 60 $(ARGS)
 	$(BIN)/python -m benchmarks.growth
 
 bench-trimming: $(VENV)/.installed-test ## what trimming is worth, at M and K
@@ -69,9 +75,10 @@ docs: $(VENV)/.installed ## generated pages: one for each diagnostic code and ty
 	$(BIN)/python -m tools.codes docs/codes
 	$(BIN)/python -m tools.reference docs/reference
 
-dist: $(VENV)/.installed-test ## a wheel and a source archive
+dist: $(VENV)/.installed-test ## a wheel for any Python, one compiled for this one, and a source archive
 	rm -rf dist
 	$(BIN)/python -m build
+	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m build --wheel
 
 clean:
 	rm -rf $(VENV) $(ENVOY_OLD) typings dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tools

@@ -20,6 +20,7 @@ from benchmarks.goals import Judged, judge, list_goals
 from benchmarks.measure import Measurement
 from benchmarks.proportion import Step
 from benchmarks.tiers import Shape
+from compiler.xds.compiled import IS_COMPILED
 
 _PACKAGES: Final = ("protobuf", "xds-protos", "pygit2", "grpcio", "msgspec", "orjson", "PyYAML", "jsonschema-rs")
 _CPU: Final = Path("/proc/cpuinfo")
@@ -162,7 +163,8 @@ def describe_machine() -> Mapping[str, Any]:
 
 def list_versions() -> Mapping[str, str]:
     git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
-    own = {"python": platform.python_version(), "libgit2": pygit2.LIBGIT2_VERSION, "git": git}
+    core = "compiled" if IS_COMPILED else "interpreted"
+    own = {"python": platform.python_version(), "core": core, "libgit2": pygit2.LIBGIT2_VERSION, "git": git}
     return {**own, **{name: version(name) for name in _PACKAGES}}
 
 

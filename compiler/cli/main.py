@@ -89,7 +89,9 @@ def version() -> None:
     """The version of this program, and of what decides the bytes of a snapshot."""
     from importlib.metadata import version as version_of
 
-    typer.echo(f"meshwright {__version__}")
+    from compiler.xds.compiled import IS_COMPILED
+
+    typer.echo(f"meshwright {__version__}{' (compiled)' if IS_COMPILED else ''}")
     for package in ("xds-protos", "protobuf"):
         typer.echo(f"{package} {version_of(package)}")
 

@@ -38,6 +38,7 @@ class StreamCall:
     `window` is what the client lets us send, `unacknowledged` what it has sent and has got no new room for.
     """
 
+    __deletable__ = ("_connection",)  # for mypyc
     __slots__ = (
         "_answered",
         "_application",

@@ -41,6 +41,7 @@ class Connection:
     `window` and `largest_frame` are the peer's, `data_frames` how many it was sent.
     """
 
+    __deletable__ = ("_intake", "_reader")  # for mypyc
     __slots__ = (
         "_actions",
         "_closed",

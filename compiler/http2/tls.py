@@ -81,7 +81,8 @@ class TlsWire:
         rest = memoryview(b"".join(pieces))
         try:
             while rest:
-                rest = rest[self._object.write(rest) :]
+                taken = self._object.write(rest)  # by itself: mypyc 2.4 evaluates a call within a slice twice
+                rest = rest[taken:]
         except ssl.SSLError:
             self._around.soon(self._end)
             return False

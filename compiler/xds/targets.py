@@ -33,12 +33,12 @@ def aim_type(
     wanted = _list_wanted(state.type_url, config, memory, secrets)
     refused = _list_refused(state.type_url, wanted, memory)
     if not refused:
-        state.aim(wanted, frozenset())
+        state.aim(wanted, _NOBODY)
         return refused
     found = {name: _find_former(state, name, memory) for name in refused}
     kept = {name: former for name, former in found.items() if former is not None}
     rest = {name: resource for name, resource in wanted.items() if name not in refused}
-    state.aim({**rest, **kept}, refused - kept.keys())
+    state.aim({**rest, **kept}, refused.difference(kept))
     return refused
 
 

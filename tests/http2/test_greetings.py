@@ -1,10 +1,10 @@
 """Headers that another connection has begun with are not decoded again, and what refers to them later still is."""
 
 import pytest
+from hpack import Decoder
 
 from compiler.http2.connection import Connection
 from compiler.http2.greetings import Greetings
-from compiler.http2.intake import Intake
 from tests.http2.conversation import PATH, Conversation, headers
 
 
@@ -21,13 +21,13 @@ class Counted(Conversation):
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The blocks that went through a decoder."""
     blocks: list[bytes] = []
-    decode = Intake._decode_on
+    decode = Decoder.decode
 
-    def note(self: Intake, block: bytes) -> object:
+    def note(self: Decoder, block: bytes, *, raw: bool) -> object:
         blocks.append(block)
-        return decode(self, block)
+        return decode(self, block, raw=raw)
 
-    monkeypatch.setattr(Intake, "_decode_on", note)
+    monkeypatch.setattr(Decoder, "decode", note)
     return blocks
 
 

@@ -26,7 +26,7 @@ from tests.xds.carrying import make_server
 
 pytestmark = pytest.mark.usefixtures("carried")
 both = pytest.mark.parametrize("full_state", [False, True], ids=["delta", "sotw"])
-FAST = Limits(first_request=0.3, write=0.5, patience=0.05, secret_retry=0.05, audit_interval=0.1)
+FAST = Limits(first_request=1.0, write=0.5, patience=0.05, secret_retry=0.05, audit_interval=0.1)
 
 
 def cluster(name: str, seconds: int = 1) -> Resource:
