@@ -1,6 +1,6 @@
 """What the mesh knows of a kind of policy: which resources it may name, how its confs merge, what type they have."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -63,6 +63,8 @@ class Reached:
     proxy: Dataplane
     inbounds: tuple[Inbound, ...]
     secured: bool
+    sends: Callable[[], bool]
+    """Whether it may call something by requests: asked by those alone who want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,34 @@ class Need:
     is_met: Callable[[Any], bool | None]
     message: str
     hint: str
+
+
+class Matter(Enum):
+    """What of calls to a destination one kind decides alone, so that what others say of it does nothing there."""
+
+    WAY = "way"
+    """Where they go."""
+    PANIC = "panic"
+    """What becomes of them where too few endpoints are well."""
+    PANIC_THRESHOLD = "panic threshold"
+    """How few that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concession:
+    """A field that does nothing where another kind decides the matter; all of an item where it is empty.
+
+    `{}` in the message stands for the policy that decides.
+    """
+
+    field: tuple[str, ...]
+    matter: Matter
+    message: str
+    hint: str
+
+
+Part = tuple[str | int, ...]
+"""The way to a part of a conf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +162,14 @@ class PolicyKind:
     """Whether a conf that wants something done has nothing for destinations that speak this protocol."""
     mute: Callable[[Conf, str], str] = lambda _, __: ""
     """What to add to a written conf that says nothing of calls by this protocol; empty where it says something."""
+    unheard: Callable[[Conf, str], Mapping[Part, str]] = lambda _, __: {}
+    """Parts of a written conf that say nothing of calls by this protocol, while the rest may, and why."""
+    matters: frozenset[Matter] = frozenset()
+    """What its `to` may decide alone."""
+    decides: Callable[[Any], Collection[Matter]] = lambda _: ()
+    """Which of these a conf does decide."""
+    concessions: tuple[Concession, ...] = ()
+    """What does nothing where another kind decides."""
     needs: tuple[Need, ...] = ()
     """What is judged by the confs that policies come to together."""
     resolve: Callable[[Conf, FindResource], Conf] | None = None

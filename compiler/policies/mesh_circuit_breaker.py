@@ -1,5 +1,6 @@
 """MeshCircuitBreaker: limits of load, and hosts set aside when they fail (kuma-policies §2.2)."""
 
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -7,7 +8,9 @@ from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection as Ou
 
 from compiler.envoy.common import set_duration
 from compiler.envoy.policy import Hooks, Policy, Site
-from compiler.mesh.policy import Inbounds, Need, PolicyKind
+from compiler.mesh.policy import Inbounds, Matter, Need, PolicyKind
+from compiler.resources.findings import NO_EFFECT, Finding, join
+from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import Duration, Percentage
@@ -149,6 +152,24 @@ def tells_local_failures(conf: CircuitBreaker) -> bool | None:
     return detection.split_external_and_local_errors or detection.disabled
 
 
+def decides(conf: CircuitBreaker) -> Collection[Matter]:
+    """What is switched off says nothing."""
+    detection = conf.outlier_detection
+    if detection is None or detection.disabled or detection.healthy_panic_threshold is None:
+        return ()
+    return (Matter.PANIC_THRESHOLD,)
+
+
+def check(policy: PolicySpec) -> Iterator[Finding]:
+    """An object without fields adds nothing to what others say, nor takes it back."""
+    for side, items in (("to", policy.to), ("rules", policy.rules), ("from", policy.from_)):
+        for index, item in enumerate(items):
+            if (item.default or {}).get("connectionLimits") == {}:
+                at = join("", side, index, "default", "connectionLimits")
+                message = "connectionLimits without a limit change nothing: what is said elsewhere holds"
+                yield Finding(at, NO_EFFECT, message, "add a limit, or take it out", on_key=True)
+
+
 POLICY: Final = Policy(
     PolicyKind(
         type="MeshCircuitBreaker",
@@ -162,6 +183,9 @@ POLICY: Final = Policy(
         inbounds=Inbounds.WHOLE,
         outbound=True,
         always=True,
+        check=check,
+        matters=frozenset({Matter.PANIC_THRESHOLD}),
+        decides=decides,
         needs=(
             Need(
                 ("outlierDetection", "detectors", "localOriginFailures"),

@@ -13,7 +13,7 @@ from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site
 from compiler.envoy.routes import header_options
 from compiler.mesh.http_route import HeaderChange
-from compiler.mesh.policy import PolicyKind
+from compiler.mesh.policy import Concession, Matter, PolicyKind
 from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, Finding, join
 from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
@@ -194,6 +194,20 @@ POLICY: Final = Policy(
         outbound=True,
         check=check,
         misses=misses,
+        concessions=(
+            Concession(
+                ("healthyPanicThreshold",),
+                Matter.PANIC_THRESHOLD,
+                "{} says a healthyPanicThreshold wherever this one holds, and that one counts",
+                "keep one of them",
+            ),
+            Concession(
+                ("failTrafficOnPanic",),
+                Matter.PANIC,
+                "{} gives localities weights or hashes calls: then Envoy fails no traffic on panic",
+                "take it out, or there localityAwareness.localZone, RingHash or Maglev",
+            ),
+        ),
     ),
     Hooks(cluster=add_check),
 )

@@ -24,7 +24,7 @@ from compiler.mesh.http_route import (
 )
 from compiler.mesh.merge import RouteRule
 from compiler.mesh.order import Origin
-from compiler.mesh.policy import FindBackend, PolicyKind, reference_of
+from compiler.mesh.policy import FindBackend, Matter, PolicyKind, reference_of
 from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, Finding
 from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
@@ -247,5 +247,7 @@ POLICY: Final = Policy(
         ),
         shape_routes=shape_routes,
         check=check,
+        matters=frozenset({Matter.WAY}),
+        decides=lambda _: (Matter.WAY,),
     )
 )

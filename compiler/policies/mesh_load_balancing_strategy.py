@@ -1,6 +1,6 @@
 """MeshLoadBalancingStrategy: how calls are spread over endpoints and zones (kuma-policies §2.7)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,10 +9,11 @@ from envoy.config.route.v3.route_components_pb2 import RouteAction
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from msgspec import field
 
+from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration
 from compiler.envoy.policy import Hooks, Policy, Site
 from compiler.mesh.destination import Affinity, Failover, Spread
-from compiler.mesh.policy import Need, PolicyKind
+from compiler.mesh.policy import Matter, Need, Part, PolicyKind
 from compiler.resources.findings import (
     BAD_VALUE,
     EXCLUSIVE_FIELDS,
@@ -50,6 +51,7 @@ _SUBJECTS: Final = {
     "QueryParameter": "queryParameter",
     "FilterState": "filterState",
 }
+_OF_REQUESTS: Final = {"Header": "header", "Cookie": "cookie", "QueryParameter": "query"}
 _TENTH: Final = 9
 """Of ten calls nine stay with whom they have an affinity to, of each kind in turn."""
 
@@ -268,7 +270,44 @@ def hashes_requests(conf: Balancing) -> bool | None:
     """Other balancers look at no hash."""
     if not conf.hash_policies:
         return None
+    return _hashes(conf)
+
+
+def _hashes(conf: Balancing) -> bool:
     return conf.load_balancer is not None and conf.load_balancer.type in ("RingHash", "Maglev")
+
+
+def decides(conf: Balancing) -> Collection[Matter]:
+    """Envoy fails calls on panic where it has neither weights of localities nor a table of hashes."""
+    aware = conf.locality_awareness
+    weighted = aware.local_zone is not None and not aware.disabled
+    return (Matter.PANIC,) if weighted or _hashes(conf) else ()
+
+
+def unheard(conf: Conf, protocol: str) -> Mapping[Part, str]:
+    """Of a connection Envoy hashes the first thing that it has (`hash_connections`)."""
+    if protocol in HTTP:
+        return {}
+    balancer = conf.get("loadBalancer") or {}
+    places: list[tuple[Part, Conf]] = [((), conf)]
+    places += [(("loadBalancer", name), balancer.get(name) or {}) for name in _HASHING]
+    return {
+        (*place, "hashPolicies", index): why
+        for place, written in places
+        for index, why in _of_no_connection(written.get("hashPolicies") or ())
+    }
+
+
+def _of_no_connection(policies: Sequence[Conf]) -> Iterator[tuple[int, str]]:
+    """What a hash policy lacks, by its place."""
+    taken = False
+    for index, policy in enumerate(policies):
+        if policy["type"] in _OF_REQUESTS:
+            yield index, f"a connection has no {_OF_REQUESTS[policy['type']]}"
+        elif taken:
+            yield index, "of a connection one thing is hashed, and that stands before this"
+        else:
+            taken = policy["type"] != "Connection" or bool((policy.get("connection") or {}).get("sourceIP"))
 
 
 # --- Checks -------------------------------------------------------------------------------------------------------
@@ -393,6 +432,9 @@ POLICY: Final = Policy(
         shape_spread=shape_spread,
         label_keys=label_keys,
         check=check,
+        unheard=unheard,
+        matters=frozenset({Matter.PANIC}),
+        decides=decides,
         needs=(
             Need(
                 ("hashPolicies",),

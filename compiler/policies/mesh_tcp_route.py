@@ -6,7 +6,7 @@ from typing import Any, Final
 from compiler.envoy.policy import Policy
 from compiler.mesh.http_route import Backend
 from compiler.mesh.merge import RouteRule
-from compiler.mesh.policy import FindBackend, PolicyKind, reference_of
+from compiler.mesh.policy import Concession, FindBackend, Matter, PolicyKind, reference_of
 from compiler.resources.findings import NO_EFFECT, Finding, join
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
@@ -53,5 +53,13 @@ POLICY: Final = Policy(
         ),
         shape_backends=shape_backends,
         check=check,
+        concessions=(
+            Concession(
+                (),
+                Matter.WAY,
+                "{} routes the requests of the same calls wherever this one holds: no connection goes by this",
+                "keep one of the two routes",
+            ),
+        ),
     )
 )

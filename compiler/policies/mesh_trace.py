@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from msgspec import field
 
 from compiler.diagnostics import Severity
+from compiler.envoy.clusters import HTTP
 from compiler.envoy.outside import collector_cluster, encrypt, outside_cluster
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Direction, Hooks, Policy, Site
@@ -29,7 +30,7 @@ from compiler.mesh.collectors import (
     confs_of,
 )
 from compiler.mesh.declared import declared_references, refuse_tracing, resolve_tracing
-from compiler.mesh.policy import Need, PolicyKind
+from compiler.mesh.policy import Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
 from compiler.resources.backends import DECLARED
 from compiler.resources.checks.telemetry import UNVERIFIED
@@ -280,6 +281,12 @@ def references(policy: PolicySpec) -> Iterator[tuple[str, Conf]]:
     yield from declared_references(policy)
 
 
+def idle(_: PolicySpec, reached: Reached) -> str:
+    """A span is of a request."""
+    taken = any(inbound.spoken in HTTP for inbound in reached.proxy.networking.inbound)
+    return "" if taken or reached.sends() else "no proxy that it selects takes or sends requests: nothing is traced"
+
+
 _NOWHERE: Final = "no policy that holds here says where spans are sent: nothing is traced"
 _HINT: Final = "add backends, or take it out"
 
@@ -300,6 +307,7 @@ POLICY: Final = Policy(
         whole=True,
         names_owner=True,
         check=check,
+        idle=idle,
         needs=tuple(Need((name,), partial(_is_sent, name), _NOWHERE, _HINT) for name in ("sampling", "tags")),
         resolve=resolve_tracing,
         references=references,

@@ -113,3 +113,28 @@ def test_retries_of_a_rule_are_for_what_its_service_speaks(service: str, retry: 
     item = f"{{targetRef: {{kind: MeshService, name: {service}}}, rules: [{rule}]}}"
     route = f"{{type: MeshHTTPRoute, mesh: default, name: r, spec: {{to: [{item}]}}}}"
     assert told(WEB, RPC, DB, route) == [f"/spec/to/0/rules/0/default/retry {hint}" for hint in hints]
+
+
+HASHES = "{loadBalancer: {type: Maglev}, hashPolicies: [{type: Header, header: {name: x-user}}, {type: SourceIP}]}"
+HASHED = ["/spec/to/0/default/hashPolicies/0 take it out"]
+OUTSIDE = (
+    "{type: MeshPassthrough, mesh: default, name: out, spec: {default: {passthroughMode: Matched, "
+    "appendMatch: [{type: Domain, value: a.example, port: 80, protocol: http}]}}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "target", "hints"),
+    [
+        ([DB, WEB], TO_DB, HASHED),
+        ([DB, WEB], ALL, []),
+        ([DB], ALL, HASHED),
+        ([DB, OUTSIDE], ALL, []),
+        ([DB, OUTSIDE], TO_DB, HASHED),
+        ([DB, ROUTE], TO_DB, []),
+        ([DB, EDGE], TO_DB, []),
+        ([RPC], "{kind: MeshService, name: rpc}", []),
+    ],
+)
+def test_hashes_of_requests_are_nothing_to_connections(texts: list[str], target: str, hints: list[str]) -> None:
+    assert told(*texts, about("MeshLoadBalancingStrategy", target, HASHES)) == hints

@@ -17,7 +17,8 @@ JOINS = SPLITS.replace("true", "false")
 def proxy(name: str, number: int) -> str:
     return (
         f"type: Dataplane\nmesh: default\nname: {name}\nlabels: {{app: {name}}}\nnetworking:\n"
-        f"  address: 10.0.0.{number}\n  inbound: [{{port: 80, tags: {{kuma.io/service: {name}}}}}]\n"
+        f"  address: 10.0.0.{number}\n"
+        f"  inbound: [{{port: 80, tags: {{kuma.io/service: {name}, kuma.io/protocol: http}}}}]\n"
     )
 
 

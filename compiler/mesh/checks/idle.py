@@ -1,9 +1,11 @@
 """Policies that select proxies and yet do nothing at any of them, as their kinds say."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final, cast
 
 from compiler.memo import Memo
+from compiler.mesh.checks.sending import may_send
 from compiler.mesh.identity import has_tls
 from compiler.mesh.match import Selection, is_builtin_gateway
 from compiler.mesh.policy import PolicyKind, Reached
@@ -40,6 +42,6 @@ def _idle(memo: Memo, kind: PolicyKind, spec: Policy, proxy: Resource, selection
     if not proxy.key.mesh or is_builtin_gateway(proxy) or dataplane.networking.listeners:
         return ""
     inbounds = tuple(one for one in dataplane.networking.inbound if one.section in selection.sections)
-    reached = Reached(dataplane, inbounds, has_tls(memo, proxy))
+    reached = Reached(dataplane, inbounds, has_tls(memo, proxy), partial(may_send, memo, proxy))
     why = kind.idle(spec, reached) if kind.idle is not None else ""
     return why or ("" if reached.secured or not _names_callers_alone(spec) else _UNKNOWN)
