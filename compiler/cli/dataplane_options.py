@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from compiler.dataplane.agent import Binary
 from compiler.dataplane.beside import BesideOptions
 from compiler.dataplane.bootstrap import DataplaneError, NodeOptions, SocketAddress, Trust
 from compiler.dataplane.metrics.serving import Certificate
+from compiler.reconcile.address import is_loopback
 
 _STDIN: Final = Path("-")
 _PEM: Final = "-----BEGIN "
@@ -61,14 +61,6 @@ def read_trust(token_file: Path | None, authority: str | None, server: SocketAdd
     known = authority.lstrip().startswith(_PEM) if authority else True
     text = (authority or "") if known else _read(Path(authority or ""))
     return Trust(text, token) if text or token else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent there stays on this machine; 127.0.0.1.example.com is a name like any other."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_beside(asked: Neighbours) -> BesideOptions:

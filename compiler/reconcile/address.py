@@ -3,8 +3,12 @@
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Final
 
 from compiler.reconcile.exit_codes import UNAVAILABLE, USAGE
+
+_LOCALHOST: Final = "localhost"
+"""Of all names the one that is this machine's without anybody's being asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,22 @@ def parse_address(flag: str, text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise Refusal(f"{flag} {text!r} is not HOST:PORT; write for example 127.0.0.1:5678", USAGE)
-    host = {"localhost": "127.0.0.1"}.get(host, host.removeprefix("[").removesuffix("]"))
-    if not _is_loopback(host):
+    host = host.removeprefix("[").removesuffix("]")
+    if not is_loopback(host):
         raise Refusal(
             f"{flag} {text!r} is not a loopback address: proxies and readers are not authenticated yet, "
             "so only this machine may connect; use 127.0.0.1",
             USAGE,
         )
-    return Address(host, int(port))
+    return Address("127.0.0.1" if host == _LOCALHOST else host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine; 127.0.0.1.example.com is a name like any other."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == _LOCALHOST
 
 
 def listen(flag: str, address: Address) -> socket.socket:
@@ -72,10 +84,3 @@ def bound_address(bound: socket.socket) -> Address:
     """Where a socket listens after port 0 was resolved."""
     host, port = bound.getsockname()[:2]
     return Address(host, port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -248,7 +248,7 @@ def test_a_token_is_not_sent_in_plaintext_to_another_machine(tmp_path: Path) -> 
     for name in ("localhost.mesh.example", "127.0.0.1.mesh.example", "127.mesh.example"):
         with pytest.raises(DataplaneError, match="in plaintext"):
             read_trust(token, None, SocketAddress(name, 5678))
-    for here in ("127.0.0.2", "::1"):
+    for here in ("localhost", "127.0.0.2", "127.255.255.254", "::1"):
         assert read_trust(token, None, SocketAddress(here, 5678)) is not None
     trust = read_trust(token, None, SocketAddress("localhost", 5678))
     assert trust is not None

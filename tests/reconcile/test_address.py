@@ -4,7 +4,10 @@ import socket
 
 import pytest
 
-from compiler.reconcile.address import Refusal, parse_address, require_free
+from compiler.reconcile.address import Refusal, is_loopback, parse_address, require_free
+
+LIKE_LOOPBACK = ("127.0.0.1.example.org", "127.example.org", "localhost.example.org", "::1.example.org")
+"""Names that only begin like an address of this machine."""
 
 
 @pytest.mark.parametrize(
@@ -20,7 +23,23 @@ def test_loopback_addresses_are_taken(text: str, shown: str) -> None:
     assert str(parse_address("--xds", text)) == shown
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0:5678", "[::]:5678", "192.168.1.4:5678", "example.org:5678", ":5678"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.255.254", "::1", "0:0:0:0:0:0:0:1"])
+def test_what_is_this_machines_is_known_without_asking_anybody(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", [*LIKE_LOOPBACK, "128.0.0.1", "0.0.0.0", "::", "::2", "example.org", ""])
+def test_everything_else_may_be_another_machine(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0.0.0.0:5678", "[::]:5678", "192.168.1.4:5678", "example.org:5678", ":5678"),
+        *(f"{host}:5678" for host in LIKE_LOOPBACK),
+    ],
+)
 def test_any_other_address_is_refused_with_the_reason(text: str) -> None:
     with pytest.raises(Refusal, match="loopback") as caught:
         parse_address("--xds", text)
