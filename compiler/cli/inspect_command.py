@@ -33,6 +33,12 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
+Folder = Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")]
+Mesh = Annotated[str | None, typer.Option("--mesh", "-m", help="Its mesh, where several have one of that name.")]
+Ref = Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")]
+Printed = Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")]
+
+
 @app.callback()
 def inspect() -> None:
     """Look into what is compiled."""
@@ -41,11 +47,11 @@ def inspect() -> None:
 @app.command()
 def dataplane(
     name: Annotated[str, typer.Argument(help="The name of a Dataplane, or of a DataplaneSet with registration.")],
-    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
+    path: Folder = Path(),
     view: Annotated[View, typer.Option("--type", help="What to look at.")] = View.CONFIG,
-    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the Dataplane.")] = None,
-    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
+    mesh: Mesh = None,
+    ref: Ref = None,
+    output: Printed = Form.JSON,
 ) -> int:
     """Show one proxy: its Envoy configuration, its layout, its merged rules, or the policies that select it."""
     compiled = _compile(path, ref)
@@ -59,10 +65,10 @@ def dataplane(
 @app.command()
 def policy(
     name: Annotated[str, typer.Argument(help="The name of a policy; MeshTimeout/NAME where several types have it.")],
-    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
-    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the policy.")] = None,
-    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
+    path: Folder = Path(),
+    mesh: Mesh = None,
+    ref: Ref = None,
+    output: Printed = Form.JSON,
 ) -> int:
     """Show which proxies a policy selects."""
     from compiler.inspecting.chosen import list_policies, show_policy
@@ -79,10 +85,10 @@ def policy(
 @app.command()
 def service(
     name: Annotated[str, typer.Argument(help="The name of a service; MeshService/NAME where several types have it.")],
-    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
-    mesh: Annotated[str | None, typer.Option("--mesh", "-m", help="The mesh of the service.")] = None,
-    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
-    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.JSON,
+    path: Folder = Path(),
+    mesh: Mesh = None,
+    ref: Ref = None,
+    output: Printed = Form.JSON,
 ) -> int:
     """Show by which names and address a service is called, and which proxies are behind it."""
     from compiler.inspecting.chosen import list_services, show_service
@@ -98,10 +104,10 @@ def service(
 
 @app.command()
 def ratelimits(
-    path: Annotated[Path, typer.Argument(help="A mesh repository, or a folder of one.")] = Path(),
-    ref: Annotated[str | None, typer.Option("--ref", "--at", help="Read this commit or branch, not the files.")] = None,
+    path: Folder = Path(),
+    ref: Ref = None,
     out: Annotated[Path | None, typer.Option(help="Write a file for each domain into this folder.")] = None,
-    output: Annotated[Form, typer.Option("--output", "--format", "-o", help="How it is printed.")] = Form.YAML,
+    output: Printed = Form.YAML,
 ) -> int:
     """Show what services of rate limits count by: their configuration, made of all MeshGlobalRateLimits."""
     from compiler.cli.writing import warn_of_rate_limits, write_rate_limits
