@@ -148,18 +148,21 @@ class _Reader(pickle.Unpickler):
         self._tree = tree
         self._files = {file.blob: file for file in tree.files}
         self._places: dict[str, Places] = {}
-        tables, codes = _tables(), _codes()
-        self._own = {
-            "_passage": self._passage,
-            "_kind": _kind,
-            "_policy": _policy,
-            "_table": tables.__getitem__,
-            "_code": codes.__getitem__,
+        tables = _tables()
+        finders: Mapping[type, Callable[..., object]] = {
+            Passage: self._passage,
+            PolicyKind: {policy.kind.type: policy.kind for policy in POLICIES}.__getitem__,
+            Policy: {policy.kind.type: policy for policy in POLICIES}.__getitem__,
+            Code: _codes().__getitem__,
+            Input: tables.__getitem__,
+            Query: tables.__getitem__,
         }
+        self._finders = {(kind.__module__, kind.__qualname__): find for kind, find in finders.items()}
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == __name__:
-            return self._own[name]
+        """What tells one of these by its name stands for its type: the tree and this program have it already."""
+        if (module, name) in self._finders:
+            return self._finders[module, name]
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
         found = super().find_class(module, name) if module.startswith(_CORE) and "." not in name else None
@@ -195,29 +198,8 @@ _CORE: Final = (
 )
 
 
-def _passage(file: str, blob: str, index: int) -> Passage:
-    """These stand for the reader's own, which know the tree and what this program has by which name."""
-    raise NotImplementedError
-
-
-def _table(name: str) -> Table:
-    raise NotImplementedError
-
-
-def _code(word: str) -> Code:
-    raise NotImplementedError
-
-
-def _kind(name: str) -> PolicyKind:
-    return _policy(name).kind
-
-
-def _policy(name: str) -> Policy:
-    return next(policy for policy in POLICIES if policy.kind.type == name)
-
-
 def _without_text(passage: Passage) -> Reduced:
-    return _passage, (passage.file, passage.blob, passage.index)
+    return Passage, (passage.file, passage.blob, passage.index)
 
 
 def _as_it_is(verdict: Verdict) -> Reduced:
@@ -247,11 +229,11 @@ _NUMEROUS: Final = (
 _REDUCED: Final[Mapping[type, Callable[[Any], Reduced]]] = {
     Passage: _without_text,
     Verdict: _as_it_is,
-    PolicyKind: lambda kind: (_kind, (kind.type,)),
-    Policy: lambda policy: (_policy, (policy.kind.type,)),
-    Code: lambda code: (_code, (code.word,)),
-    Input: lambda table: (_table, (table.name,)),
-    Query: lambda table: (_table, (table.name,)),
+    PolicyKind: lambda kind: (PolicyKind, (kind.type,)),
+    Policy: lambda policy: (Policy, (policy.kind.type,)),
+    Code: lambda code: (Code, (code.word,)),
+    Input: lambda table: (Input, (table.name,)),
+    Query: lambda table: (Query, (table.name,)),
     Files: lambda _: (Files, ()),
     **{kind: _calling(kind) for kind in _NUMEROUS},
 }

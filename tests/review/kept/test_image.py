@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from compiler.diagnostics import Checked
 from compiler.memo import Input, Query
 from compiler.mesh.calls import Principal
+from compiler.mesh.policy import PolicyKind
 from compiler.pipeline import Compiled, Compiler
 from compiler.review.kept.image import SecretError, UnreadableImageError, read_image, write_image
 from tests.histories import Files, histories, write_tree
@@ -155,8 +156,9 @@ class Foreign:
         Foreign(write_image, 1, 2),
         Foreign(__import__, "antigravity"),
         Foreign(Compiler),
+        Foreign(PolicyKind, "MeshOfAnotherProgram"),
     ],
-    ids=["system", "eval", "getattr", "method", "function", "import", "compiler"],
+    ids=["system", "eval", "getattr", "method", "function", "import", "compiler", "unknown policy"],
 )
 def test_nothing_but_a_value_of_the_core_is_made(
     foreign: Foreign, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
