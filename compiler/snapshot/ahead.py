@@ -5,11 +5,12 @@ from typing import Final, NamedTuple
 
 from compiler.forks import map_shares
 from compiler.memo import Memo
-from compiler.mesh.services import ENDPOINTS
+from compiler.mesh.members import ENDPOINTS
 from compiler.mesh.shape import REPLICA, Replica
 from compiler.mesh.zones.views import SEEN
 from compiler.resources.model import ResourceKey
-from compiler.snapshot.parts import ASSIGNMENT, RENDERED, Assignment, Part, PartKey
+from compiler.snapshot.parts import ASSIGNMENT, Assignment, PartKey
+from compiler.snapshot.rendering import RENDERED, Part
 from compiler.snapshot.take import CALLED, CALLED_FROM, CALLS, COMMON, LISTED, Caller
 
 ENOUGH: Final = 1500

@@ -1,13 +1,12 @@
 """Parts of a proxy: each is translated, rendered and checked once, however many proxies share it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace as with_fields
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from msgspec.structs import replace
 
-from compiler.diagnostics import Code, Severity
 from compiler.envoy.beside import direct_resources, probe_listener, readiness_listener
 from compiler.envoy.clusters import HTTP, inbound_cluster
 from compiler.envoy.endpoints import load_assignment, spread_assignment
@@ -20,7 +19,6 @@ from compiler.envoy.routes import outbound_routes
 from compiler.envoy.secrets import agent_cluster
 from compiler.envoy.translate import (
     inbound_traffic,
-    name_of,
     outbound_resources,
     transparent_resources,
     upstream_resources,
@@ -28,59 +26,29 @@ from compiler.envoy.translate import (
 )
 from compiler.envoy.zone_proxies import gate_listener, opening_resources, passage_cluster
 from compiler.memo import Memo, Query
-from compiler.mesh.calls import Inbound, Outbound, Permission, Tls, Upstream
+from compiler.mesh.calls import Inbound, Outbound, Permission, Upstream
 from compiler.mesh.destination import Endpoint, Spread
 from compiler.mesh.gateways.front import GatewayListener
-from compiler.mesh.order import Origin
+from compiler.mesh.members import ENDPOINTS
 from compiler.mesh.proxy import Asked, Direct, NameRecord, Probes, Proxy, Transparent
-from compiler.mesh.services import ENDPOINTS, Port
-from compiler.mesh.value import Applied, Confs, Owner, Value
+from compiler.mesh.services import Port
+from compiler.mesh.value import Applied, Owner, Value
 from compiler.mesh.zones.passing import Opening, Passage, ZoneGate
 from compiler.mesh.zones.views import SEEN, View
 from compiler.resources.findings import BAD_TARGET
-from compiler.snapshot.canonical import Rendered, render
-from compiler.snapshot.constraints import check_constraints
-from compiler.snapshot.findings import Reading
-from compiler.snapshot.reading import read
-from compiler.snapshot.references import Links, Reference, links_of
-from compiler.snapshot.template import Template, has_holes, make_template, with_addresses, without_holes
-from compiler.snapshot.traps import known_traps
-
-ENVOY_REFUSES: Final = Code(
-    "envoy-refuses",
-    Severity.ERROR,
-    "configuration that Envoy would refuse",
-    "The documents are right by themselves, but a field of the configuration that follows from them is outside of what "
-    "Envoy takes. The message names the field; the place is the policy, or else the Dataplane, that it comes from.",
+from compiler.snapshot.canonical import Rendered
+from compiler.snapshot.origins import (
+    direct_origins,
+    gate_origins,
+    gateway_origins,
+    inbound_origins,
+    opening_origins,
+    outbound_origins,
+    tls_origins,
+    transparent_origins,
+    upstream_origins,
 )
-
-
-RENDERED: Final = "JSON rendered"
-"""The counter of resources of which JSON was made; those of replicas are counted by the query that fills them in."""
-
-
-class Problem(NamedTuple):
-    """A mistake in a resource, at a `path` of it; the policies behind it, the most telling first."""
-
-    code: Code
-    message: str
-    origins: tuple[Origin, ...] = ()
-    path: str = ""
-
-
-class Part(NamedTuple):
-    """The resources of one part of a proxy, what they name, the policies behind them, what Envoy would refuse.
-
-    `templates` are resources that each replica has of its own, `matched` the patches that found something in it.
-    """
-
-    rendered: tuple[Rendered, ...]
-    links: Mapping[Reference, Links]
-    causes: tuple[Origin, ...]
-    problems: tuple[Problem, ...]
-    templates: tuple[Template, ...] = ()
-    matched: tuple[Origin, ...] = ()
-
+from compiler.snapshot.rendering import Part, Problem, blame_tls, render_each
 
 PartKey = tuple[Query[Any, Part], Value]
 """What is asked to get a part."""
@@ -212,23 +180,13 @@ def support_resources(support: Support, policies: Policies) -> tuple[tuple[Resou
     return tuple(hook(support.applied.conf, support.owner)) if hook is not None else ()
 
 
-def join_parts(parts: Sequence[Part]) -> Part:
-    """What several have, as one."""
-    return Part(
-        tuple(one for part in parts for one in part.rendered),
-        {reference: links for part in parts for reference, links in part.links.items()},
-        tuple(dict.fromkeys(origin for part in parts for origin in part.causes)),
-        tuple(problem for part in parts for problem in part.problems),
-        tuple(template for part in parts for template in part.templates),
-    )
-
-
 _NOWHERE: Final[Mapping[str, Any]] = {"workload_address": "", "workload_port": 0, "workload_version": 0}
 
 
 def _inbound_listener(memo: Memo, inbound: Inbound) -> Part:
     message = inbound_listener(inbound, memo.read(HOOKS, None))
-    part = _told(render_each(memo, ((ResourceType.LISTENER, message),), inbound_origins(inbound)), inbound.tls)
+    part = render_each(memo, ((ResourceType.LISTENER, message),), inbound_origins(inbound))
+    part = blame_tls(part, tls_origins(inbound.tls))
     return part._replace(problems=(*part.problems, *_without_requests(inbound)))
 
 
@@ -249,10 +207,6 @@ def _inbound_traffic(memo: Memo, inbound: Inbound) -> Part:
     return render_each(memo, inbound_traffic(inbound, memo.read(HOOKS, None)), inbound_origins(inbound))
 
 
-def inbound_origins(inbound: Inbound) -> list[Origin]:
-    return [*origins_of_confs(inbound.confs), *(entry.origin for entry in inbound.permission.entries)]
-
-
 def _outbound(memo: Memo, outbound: Outbound) -> Part:
     return render_each(memo, outbound_resources(outbound, memo.read(HOOKS, None)), outbound_origins(outbound))
 
@@ -267,18 +221,9 @@ def _outbound_routes(memo: Memo, outbound: Outbound) -> Part:
     return render_each(memo, iter([(ResourceType.ROUTE, message)]), outbound_origins(outbound))
 
 
-def outbound_origins(outbound: Outbound) -> list[Origin]:
-    routes = [origin for route in outbound.routes for origin in (*route.origins, *origins_of_confs(route.confs))]
-    return [*routes, *outbound.backend_origins, *origins_of_confs(outbound.confs)]
-
-
 def _upstream(memo: Memo, upstream: Upstream) -> Part:
     part = render_each(memo, upstream_resources(upstream, memo.read(HOOKS, None)), upstream_origins(upstream))
-    return _told(part, upstream.tls)
-
-
-def upstream_origins(upstream: Upstream) -> list[Origin]:
-    return [*origins_of_confs(upstream.confs), *tls_origins(upstream.tls)]
+    return blame_tls(part, tls_origins(upstream.tls))
 
 
 def _agent(memo: Memo, agent: Agent) -> Part:
@@ -286,8 +231,8 @@ def _agent(memo: Memo, agent: Agent) -> Part:
 
 
 def _transparent(memo: Memo, transparent: Transparent) -> Part:
-    origins = [*transparent.origins, *origins_of_confs(transparent.confs)]
-    return render_each(memo, transparent_resources(transparent, memo.read(HOOKS, None)), origins)
+    built = transparent_resources(transparent, memo.read(HOOKS, None))
+    return render_each(memo, built, transparent_origins(transparent))
 
 
 def _gate(memo: Memo, gate: ZoneGate) -> Part:
@@ -296,24 +241,14 @@ def _gate(memo: Memo, gate: ZoneGate) -> Part:
     return render_each(memo, built, gate_origins(gate))
 
 
-def gate_origins(gate: ZoneGate) -> list[Origin]:
-    confs = (*(one.confs for one in gate.openings), *(one.confs for one in gate.passages))
-    return [origin for one in confs for origin in origins_of_confs(one)]
-
-
 def _passage(memo: Memo, passage: Passage) -> Part:
     return render_each(memo, iter([(ResourceType.CLUSTER, passage_cluster(passage))]), ())
 
 
 def _opening(memo: Memo, opening: Opening) -> Part:
-    part = _told(
-        render_each(memo, opening_resources(opening, memo.read(HOOKS, None)), opening_origins(opening)), opening.tls
-    )
+    part = render_each(memo, opening_resources(opening, memo.read(HOOKS, None)), opening_origins(opening))
+    part = blame_tls(part, tls_origins(opening.tls))
     return part._replace(problems=(*part.problems, *_without_requests(opening)))
-
-
-def opening_origins(opening: Opening) -> list[Origin]:
-    return [*inbound_origins(opening), *upstream_origins(opening.upstream)]
 
 
 def _gateway_listener(memo: Memo, listener: GatewayListener) -> Part:
@@ -325,15 +260,6 @@ def _gateway_traffic(memo: Memo, listener: GatewayListener) -> Part:
     return render_each(memo, gateway_traffic(listener, memo.read(HOOKS, None)), gateway_origins(listener))
 
 
-def gateway_origins(listener: GatewayListener) -> list[Origin]:
-    hosts = [host for chain in listener.chains for host in chain.hosts]
-    routes = (route for host in hosts for route in host.routes)
-    own = [origin for route in routes for origin in (*route.origins, *origins_of_confs(route.confs))]
-    own += [origin for host in hosts for origin in origins_of_confs(host.confs)]
-    confs = (origin for chain in listener.chains for origin in origins_of_confs(chain.outgoing + chain.incoming))
-    return [*own, *(origin for chain in listener.chains for origin in chain.origins), *listener.origins, *confs]
-
-
 def _readiness(memo: Memo, asked: Asked) -> Part:
     return render_each(memo, ((ResourceType.LISTENER, readiness_listener(asked)),), ())
 
@@ -343,13 +269,8 @@ def _probes(memo: Memo, probes: Probes) -> Part:
 
 
 def _direct(memo: Memo, direct: Direct) -> Part:
-    return _told(
-        render_each(memo, direct_resources(direct, memo.read(HOOKS, None)), direct_origins(direct)), direct.tls
-    )
-
-
-def direct_origins(direct: Direct) -> list[Origin]:
-    return [*tls_origins(direct.tls), *origins_of_confs(direct.confs)]
+    part = render_each(memo, direct_resources(direct, memo.read(HOOKS, None)), direct_origins(direct))
+    return blame_tls(part, tls_origins(direct.tls))
 
 
 def _assignment(memo: Memo, wanted: Assignment) -> Part:
@@ -382,80 +303,6 @@ def _in_localities(assignment: Rendered) -> Rendered:
 _BESIDE_LISTS: Final = (b'"lbEndpoints": ', b'"locality": ')
 _CUT: Final = b"\0"
 """No JSON can hold it as it is."""
-
-
-def render_each(memo: Memo, built: Iterable[tuple[ResourceType, Message]], origins: Iterable[Origin]) -> Part:
-    causes = tuple(dict.fromkeys(origins))
-    made = [_one(kind, message, causes) for kind, message in built]
-    memo.count(RENDERED, len(made))
-    return Part(
-        tuple([one.form for one in made if isinstance(one.form, Rendered)]),
-        {Reference(one.form.type, one.form.name): one.links for one in made},
-        causes,
-        tuple([problem for one in made for problem in one.problems]),
-        tuple([one.form for one in made if isinstance(one.form, Template)]),
-    )
-
-
-class _One(NamedTuple):
-    form: Rendered | Template
-    links: Links
-    problems: tuple[Problem, ...]
-
-
-def _one(kind: ResourceType, message: Message, causes: tuple[Origin, ...]) -> _One:
-    """Read once for everything that is wanted of it; of something that replicas have one each of, the links."""
-    name, reading = name_of(message), read(message)
-    rendered = render(kind, name, message, reading)
-    template = make_template(rendered, message) if has_holes(rendered) else None
-    if template is None:
-        problems = tuple(_refused(kind, name, message, causes, reading))
-    else:
-        problems = tuple(_refused_filled(kind, name, message, causes, template))
-    return _One(template or rendered, links_of(kind, name, message, reading), problems)
-
-
-def _refused_filled(
-    kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...], template: Template
-) -> Iterator[Problem]:
-    """A hole for a name is as good as a name but for what is held to an expression; then it is filled in to judge."""
-    whole = with_addresses(message) if template.is_placed else message
-    if any(_refused(kind, name, whole, causes, read(whole))):
-        whole = without_holes(message)
-        yield from _refused(kind, name, whole, causes, read(whole))
-
-
-def _refused(
-    kind: ResourceType, name: str, message: Message, causes: tuple[Origin, ...], reading: Reading
-) -> Iterator[Problem]:
-    for violation in (*check_constraints(message, reading), *known_traps(message, reading)):
-        text = f"Envoy would refuse {kind.file} {name!r} at {violation.path}: {violation.message}"
-        yield Problem(ENVOY_REFUSES, text, causes, violation.path)
-
-
-def tls_origins(tls: Tls | None) -> tuple[Origin, ...]:
-    return tls.origins if tls is not None else ()
-
-
-def _told(part: Part, tls: Tls | None) -> Part:
-    """What is wrong in how TLS is spoken is told to who says so before all others."""
-    if not part.problems:
-        return part
-    return part._replace(problems=tuple(_tell(one, tls_origins(tls)) for one in part.problems))
-
-
-def _tell(problem: Problem, origins: tuple[Origin, ...]) -> Problem:
-    if _SOCKET not in problem.path:
-        return problem
-    return problem._replace(origins=tuple(dict.fromkeys((*origins, *problem.origins))))
-
-
-_SOCKET: Final = "transportSocket"
-
-
-def origins_of_confs(confs: Confs) -> list[Origin]:
-    """Of each kind the item that overrides the others."""
-    return [applied.origins[-1] for applied in confs if applied.origins]
 
 
 _RECENT: Final = 1000

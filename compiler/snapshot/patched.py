@@ -47,6 +47,16 @@ from compiler.mesh.order import Origin
 from compiler.mesh.proxy import Known, Proxy
 from compiler.mesh.value import Applied, Value
 from compiler.mesh.zones.passing import ZoneGate
+from compiler.snapshot.origins import (
+    direct_origins,
+    gate_origins,
+    gateway_origins,
+    inbound_origins,
+    opening_origins,
+    outbound_origins,
+    transparent_origins,
+    upstream_origins,
+)
 from compiler.snapshot.parts import (
     DIRECT,
     GATE,
@@ -65,22 +75,11 @@ from compiler.snapshot.parts import (
     SUPPORT,
     TRANSPARENT,
     UPSTREAM,
-    Part,
     PartKey,
-    Problem,
-    direct_origins,
-    gate_origins,
-    gateway_origins,
-    inbound_origins,
-    join_parts,
-    opening_origins,
-    origins_of_confs,
-    outbound_origins,
-    render_each,
     support_resources,
-    upstream_origins,
 )
 from compiler.snapshot.references import Reference
+from compiler.snapshot.rendering import Part, Problem, join_parts, render_each
 
 PATCH_FAILS: Final = Code(
     "patch-fails",
@@ -291,10 +290,7 @@ _MADE: Final[Mapping[str, Callable[[Any, Policies], Made]]] = {
     OUTBOUND.name: lambda part, policies: (tuple(outbound_resources(part, policies)), outbound_origins(part)),
     OUTBOUND_LISTENER.name: _listener_and_routes,
     UPSTREAM.name: lambda part, policies: (tuple(upstream_resources(part, policies)), upstream_origins(part)),
-    TRANSPARENT.name: lambda part, policies: (
-        tuple(transparent_resources(part, policies)),
-        (*part.origins, *origins_of_confs(part.confs)),
-    ),
+    TRANSPARENT.name: lambda part, policies: (tuple(transparent_resources(part, policies)), transparent_origins(part)),
     GATE.name: _gate,
     PASSAGE.name: lambda part, _: (((ResourceType.CLUSTER, passage_cluster(part)),), ()),
     OPENING.name: lambda part, policies: (tuple(opening_resources(part, policies)), opening_origins(part)),

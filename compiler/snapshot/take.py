@@ -28,9 +28,10 @@ from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.names import CERTIFICATE, FROM_AGENT, NodeId, SecretName
-from compiler.snapshot.parts import ASSIGNMENT, Assignment, Part, PartKey, Problem, list_parts
+from compiler.snapshot.parts import ASSIGNMENT, Assignment, PartKey, list_parts
 from compiler.snapshot.patched import MATCHES_NOTHING, PATCH_FAILS, added_twice, changes_of, with_patches
 from compiler.snapshot.references import ADDRESS, ORPHAN, Links, Reference, check_links
+from compiler.snapshot.rendering import Part, Problem
 from compiler.snapshot.snapshot import Snapshot
 from compiler.snapshot.template import Template
 
