@@ -8,16 +8,15 @@ from compiler.memo import Memo
 from compiler.mesh.graph import KEYS, RESOURCE, proxy_keys
 from compiler.mesh.hostnames import HOSTNAMES
 from compiler.mesh.kinds import KINDS
+from compiler.mesh.members import MEMBERS, Member
 from compiler.mesh.selection import SELECTS
 from compiler.mesh.services import (
-    MEMBERS,
     MESH_SERVICE,
     OTHER_KEYS,
     SERVICE_KEYS,
     SERVICE_RESOURCE,
     SERVICE_TYPES,
     VIRTUAL_ADDRESS,
-    Member,
     Port,
     service_ports,
 )

@@ -20,7 +20,7 @@ from compiler.mesh.services import (
     VIRTUAL_ADDRESS,
     virtual_address,
 )
-from compiler.mesh.virtual_outbounds import HOSTS, VIRTUAL_OUTBOUND, whole_names
+from compiler.mesh.virtual_outbounds import VIRTUAL_OUTBOUND, hosts_at, whole_names
 from compiler.resources.model import HostnameGenerator, LabelSelector, Resource, ResourceKey
 from compiler.resources.templates import fill_template
 
@@ -127,7 +127,7 @@ def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
     if call.address == memo.ask(VIRTUAL_ADDRESS, service):
         yield from memo.ask(HOSTNAMES, service)
         return
-    yield from memo.ask(HOSTS, service.mesh).get(call.address, ())
+    yield from hosts_at(memo, service.mesh, call.address)
     resource = memo.ask(SERVICE_RESOURCE, service)
     if resource is not None and call.address == virtual_address(resource, LEGACY_BLOCK):
         names = whole_names(memo, service)

@@ -15,10 +15,11 @@ from compiler.mesh.calls import Permission, PermissionEntry
 from compiler.mesh.confs import PERMISSION
 from compiler.mesh.graph import GRAPH_TAGS, RESOURCE, SERVICE_NAMES, TRIMMED, mesh_spec, read_proxy, trimmed_tags
 from compiler.mesh.identity import IDENTITIES_OF, has_tls
+from compiler.mesh.members import MEMBERS, Member
 from compiler.mesh.order import Origin, items_of, sort_items
 from compiler.mesh.permission import ALLOW, DENY, Register, permission, register
 from compiler.mesh.selection import HOLDER, PERMISSIONS, incoming
-from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, Member, Port
+from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE, Port
 from compiler.mesh.shape import REPLICA, Shape
 from compiler.mesh.value import UriMatch
 from compiler.resources.model import SERVICE, Dataplane, MeshService, Policy, Resource, ResourceKey

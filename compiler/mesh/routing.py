@@ -14,13 +14,13 @@ from compiler.mesh.graph import HEAD, KEYS, RESOURCE, SHOWN_AS, Head
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.kinds import KINDS, SPEAKING
 from compiler.mesh.match import has_labels
+from compiler.mesh.members import DESTINATION
 from compiler.mesh.merge import RouteRule, merge_route_rules
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import FindBackend, PolicyKind
 from compiler.mesh.rules import outbound_items, outbound_routes, route_conf
 from compiler.mesh.selection import Holder, Policies, outgoing
 from compiler.mesh.services import (
-    DESTINATION,
     MESH_SERVICE,
     OTHER_KEYS,
     SERVICE_KEYS,

@@ -25,7 +25,7 @@ from compiler.mesh.services import (
     tag_port,
     virtual_address,
 )
-from compiler.mesh.virtual_outbounds import CALLED, named_address
+from compiler.mesh.virtual_outbounds import names_of
 from compiler.resources.model import Dataplane, Mesh, Networking, Resource, ResourceKey, TransparentProxying
 
 
@@ -68,17 +68,12 @@ def _virtual(memo: Memo, resource: Resource, proxying: TransparentProxying, mesh
 
 def _tagged(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Iterator[Socket]:
     """What a VirtualOutbound says of a name and a port holds there."""
-    names = _reachable_names(memo, resource, proxying)
+    mesh, names = resource.key.mesh, _reachable_names(memo, resource, proxying)
+    named = (Socket(one.address, one.port, True, one.called) for one in names_of(memo, mesh, names))
     found: dict[tuple[str, int], Socket] = {}
-    for socket in (*_named(memo, resource.key.mesh, frozenset(names)), *_whole(memo, resource.key.mesh, names)):
+    for socket in (*named, *_whole(memo, mesh, names)):
         found.setdefault((socket.address, socket.port), socket)
     yield from found.values()
-
-
-def _named(memo: Memo, mesh: str, reachable: frozenset[str]) -> Iterator[Socket]:
-    for one in memo.ask(CALLED, mesh).names:
-        if one.called.service.name in reachable:
-            yield Socket(named_address(memo, one), one.port, True, one.called)
 
 
 def _whole(memo: Memo, mesh: str, names: Sequence[str]) -> Iterator[Socket]:

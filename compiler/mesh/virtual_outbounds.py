@@ -3,8 +3,10 @@
 Each name has an address of its own, on which proxies take calls to whatever has the tags that its parameters name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, cast
+
+from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
 from compiler.mesh.external import split_address
@@ -30,16 +32,20 @@ _DIGITS: Final = 5
 
 
 class Named(Value, frozen=True):
-    """A name and a port, what is called by them, and the VirtualOutbound that says so."""
+    """A name and a port, what is called by them, the VirtualOutbound that says so, and the address once it is known."""
 
     host: str
     port: int
     called: Port
     origin: ResourceKey
+    address: str = ""
 
 
 class Called(NamedTuple):
-    """All names of a mesh: of several that want one name and port the first by name has it; the others are `lost`."""
+    """All names of a mesh: of several that want one name and port the first by name has it; the others are `lost`.
+
+    Proxies lean on those of the services that they reach, and not on this: it is another one with each new service.
+    """
 
     names: tuple[Named, ...]
     lost: tuple[Named, ...]
@@ -91,27 +97,49 @@ def _called(memo: Memo, mesh: str) -> Called:
     taken: dict[tuple[str, int], Named] = {}
     for one in sorted(found, key=lambda one: (one.host, one.port, one.origin, one.called.service, one.called.subset)):
         taken.setdefault((one.host, one.port), one)
-    names = tuple(taken.values())
+    names = tuple(replace(one, address=_address(memo, mesh, one.host)) for one in taken.values())
     return Called(names, tuple(one for one in found if one is not taken[one.host, one.port]))
 
 
-def _hosts(memo: Memo, mesh: str) -> Mapping[str, tuple[str, ...]]:
-    hosts: dict[str, dict[str, None]] = {}
-    for one in memo.ask(CALLED, mesh).names:
-        hosts.setdefault(named_address(memo, one), {})[one.host] = None
-    return {address: tuple(names) for address, names in hosts.items()}
-
-
-def named_address(memo: Memo, named: Named) -> str:
+def _address(memo: Memo, mesh: str, host: str) -> str:
     """Of its own, unless it is a name that all of a service has anyway: that has one address."""
-    mesh = named.called.service.mesh
-    holder = memo.ask(HOLDER, (mesh, named.host))
+    holder = memo.ask(HOLDERS, mesh).get(host)
     service = memo.ask(SERVICE_RESOURCE, holder) if holder is not None else None
-    return (
-        virtual_address(service, LEGACY_BLOCK)
-        if service is not None
-        else hashed_address(f"{mesh}/{named.host}", LEGACY_BLOCK)
-    )
+    if service is None:
+        return hashed_address(f"{mesh}/{host}", LEGACY_BLOCK)
+    return virtual_address(service, LEGACY_BLOCK)
+
+
+def names_of(memo: Memo, mesh: str, services: Iterable[str]) -> tuple[Named, ...]:
+    """What some services are called, by host and port."""
+    if not memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh)):
+        return ()
+    found = (one for service in services for one in memo.ask(NAMES_OF, service_key(mesh, service)))
+    return tuple(sorted(found, key=lambda one: (one.host, one.port)))
+
+
+def hosts_at(memo: Memo, mesh: str, address: str) -> tuple[str, ...]:
+    """What VirtualOutbounds call an address."""
+    return memo.ask(HOSTS_AT, (mesh, address)) if memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh)) else ()
+
+
+def _by_service(memo: Memo, mesh: str) -> Mapping[ResourceKey, tuple[Named, ...]]:
+    found: dict[ResourceKey, list[Named]] = {}
+    for one in memo.ask(CALLED, mesh).names:
+        found.setdefault(one.called.service, []).append(one)
+    return {service: tuple(names) for service, names in found.items()}
+
+
+def _by_address(memo: Memo, mesh: str) -> Mapping[str, tuple[Named, ...]]:
+    found: dict[str, list[Named]] = {}
+    for one in memo.ask(CALLED, mesh).names:
+        found.setdefault(one.address, []).append(one)
+    return {address: tuple(names) for address, names in found.items()}
+
+
+def _hosts_at(memo: Memo, asked: tuple[str, str]) -> tuple[str, ...]:
+    mesh, address = asked
+    return tuple(dict.fromkeys(one.host for one in memo.ask(BY_ADDRESS, mesh).get(address, ())))
 
 
 def whole_names(memo: Memo, service: ResourceKey) -> tuple[str, ...]:
@@ -132,10 +160,13 @@ def _holders(memo: Memo, mesh: str) -> Mapping[str, ResourceKey]:
 
 NAMED_BY: Final[Query[ResourceKey, tuple[Named, ...]]] = Query("named by tags", _named_by)
 CALLED: Final[Query[str, Called]] = Query("called by tags", _called)
-HOSTS: Final[Query[str, Mapping[str, tuple[str, ...]]]] = Query("hosts by tags", _hosts)
-"""By mesh: the names of VirtualOutbounds at each address."""
-HOLDERS: Final[Query[str, Mapping[str, ResourceKey]]] = Query("hosts of whole services", _holders)
-HOLDER: Final[Query[tuple[str, str], ResourceKey | None]] = Query(
-    "whole service of a host", lambda memo, asked: memo.ask(HOLDERS, asked[0]).get(asked[1])
+BY_SERVICE: Final[Query[str, Mapping[ResourceKey, tuple[Named, ...]]]] = Query("names by service", _by_service)
+BY_ADDRESS: Final[Query[str, Mapping[str, tuple[Named, ...]]]] = Query("names by address", _by_address)
+"""By mesh: what VirtualOutbounds name, by its virtual address."""
+NAMES_OF: Final[Query[ResourceKey, tuple[Named, ...]]] = Query(
+    "names of a service", lambda memo, key: memo.ask(BY_SERVICE, key.mesh).get(key, ())
 )
-"""By mesh and host: the service of 2.x that has the name anyway."""
+HOSTS_AT: Final[Query[tuple[str, str], tuple[str, ...]]] = Query("hosts at an address", _hosts_at)
+"""By mesh and address."""
+HOLDERS: Final[Query[str, Mapping[str, ResourceKey]]] = Query("hosts of whole services", _holders)
+"""By mesh: the services of 2.x, by the names that each has anyway."""

@@ -1,6 +1,7 @@
 """Services: who serves them, under which ports, and what a reference to one means."""
 
-from compiler.mesh.services import ENDPOINTS, IDENTITIES, SERVICE_RESOURCE, Port, service_key
+from compiler.mesh.members import ENDPOINTS, IDENTITIES
+from compiler.mesh.services import SERVICE_RESOURCE, Port, service_key
 from compiler.pipeline import Compiled
 from compiler.resources.model import MeshService, ResourceKey
 from tests.trees import codes, compile_texts, resolve_proxy

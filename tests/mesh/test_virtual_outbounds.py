@@ -163,6 +163,32 @@ def test_an_edit_gives_what_a_compile_from_nothing_gives(edit: Mapping[str, str]
         assert warm.value.generation == cold.value.generation
 
 
+@pytest.mark.parametrize("edit", ["come", "gone", "renamed"])
+@pytest.mark.parametrize("others", [2, 20])
+def test_a_service_that_comes_or_goes_concerns_those_alone_who_reach_it(others: int, edit: str) -> None:
+    """However many the mesh has, of which all have such names."""
+    callers = {
+        f"caller-{number}.yaml": web(f", reachableServices: [api-{number}]").replace("web", f"web-{number}")
+        for number in range(others)
+    }
+    services = {f"api-{number}.yaml": _versioned(number) for number in range(others)}
+    base = {"m.yaml": MESH, "v.yaml": BY_VERSION, "w.yaml": BY_SERVICE, **callers, **services}
+    other = {
+        "come": {**base, "new.yaml": _versioned(99)},
+        "gone": {path: text for path, text in base.items() if path != "api-0.yaml"},
+        "renamed": {**base, "api-0.yaml": _versioned(0).replace("v1", "v2")},
+    }
+    compiler = Compiler(SCHEMAS)
+    compiler.compile(tree_of(base))
+    before = compiler.memo.computed["proxy"]
+    assert compiler.compile(tree_of(other[edit])).value.generation is not None
+    assert compiler.memo.computed["proxy"] - before == {"come": 1, "gone": 1, "renamed": 2}[edit]
+
+
+def _versioned(number: int) -> str:
+    return api(number, version="v1", port="81").replace("'api'", f"api-{number}")
+
+
 @pytest.mark.parametrize("conf", ["", "selectors: [{match: {kuma.io/service: '*'}}]\n", "conf: {host: a, port: '1'}\n"])
 def test_one_that_says_too_little_is_refused(conf: str) -> None:
     assert "missing-field" in [

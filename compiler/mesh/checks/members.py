@@ -8,7 +8,8 @@ from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo, Query
 from compiler.mesh.graph import EXAMPLES, proxy_keys, read_proxy
 from compiler.mesh.match import has_labels
-from compiler.mesh.services import MEMBERS, SERVICE_KEYS, SERVICE_RESOURCE, STANDS_FOR, Port, service_ports
+from compiler.mesh.members import MEMBERS
+from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE, STANDS_FOR, Port, service_ports
 from compiler.resources.findings import Finding
 from compiler.resources.model import Dataplane, MeshMultiZoneService, MeshService, Resource, ResourceKey, ServicePort
 

@@ -10,10 +10,10 @@ from compiler.memo import Memo
 from compiler.mesh.gateways.routes import backends_of
 from compiler.mesh.graph import KEYS, RESOURCE
 from compiler.mesh.match import picks
+from compiler.mesh.members import MEMBERS
 from compiler.mesh.routing import HTTP, backend_port, referenced, resolve_reference
 from compiler.mesh.rules import refers
 from compiler.mesh.services import (
-    MEMBERS,
     MESH_SERVICE,
     OTHER_KEYS,
     PORT_PROTOCOL,

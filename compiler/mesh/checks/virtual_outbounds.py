@@ -17,7 +17,7 @@ from compiler.mesh.services import (
     service_ports,
     virtual_address,
 )
-from compiler.mesh.virtual_outbounds import CALLED, HOLDER, Named, named_address
+from compiler.mesh.virtual_outbounds import BY_ADDRESS, CALLED, HOLDERS, Named
 from compiler.resources.findings import NO_EFFECT, Finding
 from compiler.resources.model import Resource, ResourceKey
 
@@ -53,24 +53,22 @@ def _check_name(memo: Memo, mesh: str, one: Named) -> Iterator[Finding]:
     if given is not None:
         message = f"{one.host} is the name of {given.type} {given.name!r}, not of {_tags(one)}"
         yield Finding(_HOST, HOSTNAME_COLLISION, message, _TELL_APART, severity=Severity.WARNING)
-    address = named_address(memo, one)
-    holder = memo.ask(HOLDER, (mesh, one.host))
-    service = memo.ask(AT_ADDRESS, mesh).get(address)
+    holders = memo.ask(HOLDERS, mesh)
+    holder = holders.get(one.host)
+    service = memo.ask(AT_ADDRESS, mesh).get(one.address)
     if service is not None and service != holder:
-        yield _clash(one, f"service {service.name!r}", address, meets=one.port in _ports(memo, service))
-    for other in memo.ask(NAMED_AT, mesh).get(address, ()):
-        if other.host < one.host and (holder is None or memo.ask(HOLDER, (mesh, other.host)) != holder):
-            yield _clash(one, repr(other.host), address, meets=other.port == one.port and other.called != one.called)
+        yield _clash(one, f"service {service.name!r}", meets=one.port in _ports(memo, service))
+    for other in memo.ask(BY_ADDRESS, mesh)[one.address]:
+        if other.host < one.host and (holder is None or holders.get(other.host) != holder):
+            yield _clash(one, repr(other.host), meets=other.port == one.port and other.called != one.called)
 
 
-def _clash(one: Named, other: str, address: str, *, meets: bool) -> Finding:
+def _clash(one: Named, other: str, *, meets: bool) -> Finding:
     """On one port the two cannot be told apart."""
+    message = f"{one.host!r} and {other} have the virtual address {one.address}"
     if not meets:
-        message = f"{one.host!r} and {other} have the virtual address {address}"
         return Finding(_HOST, ADDRESS_CLASH, message, "give one of them another name")
-    message = (
-        f"{one.host!r} and {other} have the virtual address {address}, and port {one.port} of it leads to one alone"
-    )
+    message += f", and port {one.port} of it leads to one alone"
     return Finding(_HOST, ADDRESS_CLASH, message, "give one of them another name", severity=Severity.ERROR)
 
 
@@ -97,14 +95,5 @@ def _at_address(memo: Memo, mesh: str) -> Mapping[str, ResourceKey]:
     return {virtual_address(one, LEGACY_BLOCK): one.key for one in services}
 
 
-def _named_at(memo: Memo, mesh: str) -> Mapping[str, tuple[Named, ...]]:
-    found: dict[str, list[Named]] = {}
-    for one in memo.ask(CALLED, mesh).names:
-        found.setdefault(named_address(memo, one), []).append(one)
-    return {address: tuple(names) for address, names in found.items()}
-
-
 GIVEN: Final[Query[str, Mapping[str, ResourceKey]]] = Query("hosts given by generators", _given)
 AT_ADDRESS: Final[Query[str, Mapping[str, ResourceKey]]] = Query("whole services by address", _at_address)
-NAMED_AT: Final[Query[str, Mapping[str, tuple[Named, ...]]]] = Query("names by address", _named_at)
-"""By mesh: what VirtualOutbounds name, by its virtual address."""

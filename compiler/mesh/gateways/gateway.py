@@ -24,12 +24,12 @@ from compiler.mesh.graph import KEYS, RESOURCE
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.match import is_builtin_gateway
+from compiler.mesh.members import DESTINATION
 from compiler.mesh.merge import RouteRule, merge_route_rules
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import FindBackend, PolicyKind
 from compiler.mesh.routing import backend_port
 from compiler.mesh.selection import Holder
-from compiler.mesh.services import DESTINATION
 from compiler.mesh.shape import Shape
 from compiler.mesh.value import Confs, Owner
 from compiler.resources.model import (

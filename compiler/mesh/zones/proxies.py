@@ -16,12 +16,13 @@ from compiler.mesh.destination import Destination
 from compiler.mesh.external import outside_of_tagged
 from compiler.mesh.graph import KEYS, mesh_spec
 from compiler.mesh.inbounds import read_inbound
+from compiler.mesh.members import DESTINATION
 from compiler.mesh.order import Origin, Side
 from compiler.mesh.permission import ALLOW, permission_by_name
 from compiler.mesh.proxy import Asked, Certification, Proxy
 from compiler.mesh.routing import CONFS, Caller, routing_to
 from compiler.mesh.selection import HOLDER, PERMISSIONS, Holder, incoming
-from compiler.mesh.services import DESTINATION, EXTERNAL, SERVICE_RESOURCE, TAGGED, Port, service_ports, tagged_by
+from compiler.mesh.services import EXTERNAL, SERVICE_RESOURCE, TAGGED, Port, service_ports, tagged_by
 from compiler.mesh.shape import shape_of
 from compiler.mesh.sni import server_name
 from compiler.mesh.upstreams import destination_port, looked_up

@@ -8,14 +8,12 @@ from compiler.memo import Memo, Query
 from compiler.mesh.destination import Endpoint
 from compiler.mesh.gateways.routes import backends_of
 from compiler.mesh.graph import KEYS, RESOURCE, ZONE_ENABLED, mesh_spec, read_proxy
+from compiler.mesh.members import ENDPOINTS, MEMBERS, SECURED
 from compiler.mesh.services import (
-    ENDPOINTS,
     EXTERNAL,
-    MEMBERS,
     MESH_SERVICE,
     MULTI_ZONE,
     OFFERED,
-    SECURED,
     SERVICE_KEYS,
     SERVICE_RESOURCE,
     TAGGED,

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.graph import is_proxy
+from compiler.mesh.members import MEMBERS
 from compiler.mesh.resolve import PROXY
-from compiler.mesh.services import MEMBERS
 from compiler.mesh.shape import REPLICA
 from compiler.mesh.upstreams import destination_port
 from compiler.resources.model import MeshZoneAddress, Policy, Resource, ResourceKey
