@@ -93,7 +93,8 @@ PORT_CONFLICT: Final = Code(
     "port-conflict",
     Severity.ERROR,
     "two listeners of one proxy on one address and port",
-    "Envoy refuses the second listener, so the proxy would miss it.",
+    "Envoy refuses the second listener, so the proxy would miss it. One that listens on every address has the port on "
+    "all of them.",
 )
 DUPLICATE_NAME: Final = Code(
     "duplicate-name",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from compiler.diagnostics import Diagnostic, Severity, Subject
 from compiler.resources.findings import UNKNOWN_MESH, UNKNOWN_ZONE, Finding, join
-from compiler.resources.model import ZONE, Resource
+from compiler.resources.model import ZONE, Dataplane, DataplaneSet, Resource
 from compiler.resources.page import Page, diagnose, name_subject
 from compiler.resources.resource_set import Source
 from compiler.resources.suggest import did_you_mean
@@ -108,11 +108,28 @@ def _zone_of(resource: Resource) -> str:
 
 
 def _zone_pointer(resource: Resource, source: Source) -> str:
+    """Of several places that say it the one that counts."""
+    first, *others = _zone_pointers(resource, source)
+    return next((pointer for pointer in (first, *others) if source.passage.has(pointer)), first)
+
+
+def _zone_pointers(resource: Resource, source: Source) -> Iterator[str]:
+    """An instance of a set has its own; a proxy of 2.x has it in the tags of all its inbounds."""
     if source.placement.elsewhere:
-        return join(source.path(), "zone")
+        yield join(source.path(), "zone")
+        yield join(source.path(), "labels", ZONE)
     if getattr(resource.spec, "zone", ""):
-        return source.path("/zone")
-    return join(source.placement.labels, ZONE)
+        yield source.path("/zone")
+    yield join(source.placement.labels, ZONE)
+    match resource.spec:
+        case Dataplane(networking=networking):
+            at = source.path("/networking")
+        case DataplaneSet(template=template):
+            at, networking = source.path("/template/networking"), template.networking
+        case _:
+            return
+    yield join(at, "gateway", "tags", ZONE)
+    yield from (join(at, "inbound", index, "tags", ZONE) for index in range(len(networking.inbound)))
 
 
 __all__ = ["Mentions", "mentions_of_meshes", "mentions_of_zones"]

@@ -157,7 +157,7 @@ _SYNTAX_HINTS = (
     ("mapping values are not allowed", "quote values that hold ': ', and look at the indentation"),
     ("could not find expected ':'", "write `key: value`, with a space after the colon"),
     ("block", "look at the indentation of this line and those before it"),
-    ("Unicode character escape", "write the character itself instead of \\ud… escapes"),
+    ("Unicode character escape", "write the character itself; a lone \\ud… escape is none"),
 )
 _COLLECTION_TAGS = frozenset({"!", CORE + "map", CORE + "seq"})
 

@@ -19,6 +19,10 @@ class Passage:
         """The place of the value at a JSON pointer, or of its key; the nearest ancestor's where there is none."""
         return Position(self.file, *self.places.find(self.index, pointer, key=key))
 
+    def has(self, pointer: str) -> bool:
+        """Whether the document writes a value there, in either spelling of its key."""
+        return self.places.has(self.index, pointer)
+
     def spell(self, pointer: str) -> str:
         """A JSON pointer as the document's author would write it: a proto type has snake_case for camelCase."""
         return self.places.spell(self.index, pointer)

@@ -57,16 +57,25 @@ class Places:
 
     def find(self, index: int, pointer: str, *, key: bool) -> tuple[int, int]:
         """Line and column of the value at a JSON pointer, or its key; the nearest ancestor's if there is none."""
+        found, named, _ = self._look(index, pointer)
+        place = named if key else found
+        return (place.line, place.column) if place is not None else (1, 1)
+
+    def has(self, index: int, pointer: str) -> bool:
+        """Whether a value stands right there."""
+        return self._look(index, pointer)[2]
+
+    def _look(self, index: int, pointer: str) -> tuple[Place | None, Place | None, bool]:
+        """The nearest place, that of its key, and whether it is the pointer's own."""
         if index >= len(self.documents):
-            return 1, 1
+            return None, None, False
         found = named = self.documents[index]
         for segment in pointer.split("/")[1:]:
             name = found.child(segment.replace("~1", "/").replace("~0", "~"))
             if name is None:
-                break
+                return found, named, False
             found, named = found.children[name], found.keys.get(name, found.children[name])
-        place = named if key else found
-        return place.line, place.column
+        return found, named, True
 
     def spell(self, index: int, pointer: str) -> str:
         """A JSON pointer with the keys that are written, where those are of another case."""

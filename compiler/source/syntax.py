@@ -5,9 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from yaml._yaml import CParser
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -27,7 +25,7 @@ from yaml.tokens import (
     StreamStartToken,
 )
 
-from compiler.source.events import Event, open_events
+from compiler.source.events import Event, open_events, open_tokens
 
 _COMMENT = re.compile(r"#[^\r\n]*")
 _LINE_END = re.compile(r"\r?\n")
@@ -112,9 +110,9 @@ def read_syntax(text: str) -> tuple[DocumentSyntax, ...]:
 
 def _read_tokens(text: str) -> _Tokens:
     """Between two tokens stand only blanks and comments; a block scalar's header may hold one too."""
-    parser, found, before, after = CParser(text.encode()), _Tokens(), 0, 0
+    next_token, found, before, after = open_tokens(text.encode()), _Tokens(), 0, 0
     while True:
-        token: Any = parser.get_token()
+        token = next_token()
         start, end = token.start_mark.index, token.end_mark.index
         if not isinstance(token, StreamStartToken):
             found.comments.extend(_comments(text, before, start, after))

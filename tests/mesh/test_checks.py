@@ -124,6 +124,19 @@ def test_an_address_in_another_spelling_is_the_same_address() -> None:
     assert codes(compile_texts(MESH, BACKEND, clash)) == ["port-conflict"]
 
 
+def test_metrics_are_not_asked_for_where_connections_are_redirected_to() -> None:
+    redirected = BACKEND.replace("networking:", "networking:\n  transparentProxying: {}")
+    metrics = """
+type: MeshMetric
+mesh: default
+name: all
+spec:
+  default: {backends: [{type: Prometheus, prometheus: {port: %d}}]}
+"""
+    assert codes(compile_texts(MESH, redirected, metrics % 15006)) == ["port-conflict"]
+    assert codes(compile_texts(MESH, redirected, metrics % 15007)) == []
+
+
 @pytest.mark.parametrize(("address", "advertised"), [("web.internal", "10.0.0.9"), ("10.0.0.9", "web.internal")])
 def test_both_where_a_proxy_listens_and_where_it_is_advertised_are_ip_addresses(address: str, advertised: str) -> None:
     fields = f"address: {address}\n  advertisedAddress: {advertised}"

@@ -359,6 +359,29 @@ def test_the_zone_of_a_zone_proxy_is_looked_for_too(text: str, path: str) -> Non
     assert (str(found.code), found.path, found.hint) == ("unknown-zone", path, "did you mean east?")
 
 
+ESAT = "tags: {kuma.io/service: a, kuma.io/zone: esat}"
+INBOUNDS = "inbound: [{port: 1, tags: {kuma.io/service: a}}, {port: 2, %s}]"
+PROXY = "type: Dataplane\nmesh: default\nname: a\nnetworking: {address: 10.0.0.1, %s}"
+TEMPLATE = "{template: {networking: {%s}}, instances: [{name: b, address: 10.0.0.1, labels: {%s}}]}"
+OF_SET = f"type: DataplaneSet\nmesh: default\nname: a\nspec: {TEMPLATE}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (PROXY % INBOUNDS % ESAT, "/networking/inbound/1/tags/kuma.io~1zone"),
+        (f"labels: {{kuma.io/zone: esat}}\n{PROXY % INBOUNDS % ESAT}", "/labels/kuma.io~1zone"),
+        (PROXY % f"gateway: {{{ESAT}}}", "/networking/gateway/tags/kuma.io~1zone"),
+        (OF_SET % (f"inbound: [{{port: 1, {ESAT}}}]", ""), "/spec/template/networking/inbound/0/tags/kuma.io~1zone"),
+        (OF_SET % ("inbound: [{port: 1}]", "kuma.io/zone: esat"), "/spec/instances/0/labels/kuma.io~1zone"),
+    ],
+)
+def test_a_zone_that_does_not_exist_is_shown_where_the_proxy_says_it(text: str, path: str) -> None:
+    found = check(f"{MESH}---\ntype: Zone\nname: east\n---\n{text}").diagnostics
+    told = {(str(each.code), each.path, each.hint) for each in found}
+    assert told == {("unknown-zone", path, "did you mean east?")}
+
+
 NAMES = {
     "Mesh": "type: Mesh\nname: {}",
     "Zone": "type: Zone\nname: {}",
