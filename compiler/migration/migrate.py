@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from compiler.diagnostics import Diagnostic, Position
+from compiler.formatting.canonical import Formatter
 from compiler.migration.newer import Renewal, renew
 from compiler.migration.passages import Passages, cut
 from compiler.migration.surroundings import Known, Said, survey
@@ -101,8 +102,9 @@ def migrate(tree: SourceTree, settings: Settings, schemas: Schemas) -> Migration
     drafted = [_draft(one, known) for one in read]
     known = survey([draft.said for one in drafted for draft in one.drafts])
     rewritten = [_rewrite(one, known) for one in drafted]
+    formatter = Formatter(schemas.known)
     placed = [
-        _place(parsed[path][0], tree, list(each))
+        _place(parsed[path][0], tree, list(each), formatter)
         for path, each in groupby(rewritten, lambda one: one.read.document.file)
     ]
     return Migration(
@@ -214,7 +216,7 @@ def _remark(read: _Read, pointer: str, message: str) -> Remark:
 
 
 def _place(
-    file: SourceFile, tree: SourceTree, documents: Sequence[_Rewritten]
+    file: SourceFile, tree: SourceTree, documents: Sequence[_Rewritten], formatter: Formatter
 ) -> tuple[FileChange | None, tuple[Remark, ...]]:
     """The file with its documents replaced, where each can be found in its text."""
     kept = tuple(remark for one in documents for remark in one.kept)
@@ -222,26 +224,33 @@ def _place(
     if not wanted:
         return None, kept
     text = tree.read(file).decode()
-    written = _write_file(file.path, text, wanted)
+    written = _write_file(file.path, text, wanted, formatter)
     if written is None:
         message = "the documents of this file are written in a way in which one of them cannot be replaced"
         return None, (*kept, *(_remark(one.read, "", message) for one in wanted))
     return FileChange(file.path, text, written, len(wanted)), kept
 
 
-def _write_file(path: str, text: str, wanted: Sequence[_Rewritten]) -> str | None:
+def _write_file(path: str, text: str, wanted: Sequence[_Rewritten], formatter: Formatter) -> str | None:
     if path.endswith(".json"):
-        return _write_json(wanted)
+        return _write_json(path, wanted, formatter)
     passages = cut(text)
     if passages is None or not all(_is_found(passages, one) for one in wanted):
         return None
-    return passages.with_changes({one.read.document.index: tuple(_texts(one)) for one in wanted})
+    changes = {one.read.document.index: tuple(_texts(one)) for one in wanted}
+    return passages.with_changes(changes, lambda part: _canonical(path, part, formatter))
 
 
-def _write_json(wanted: Sequence[_Rewritten]) -> str | None:
+def _write_json(path: str, wanted: Sequence[_Rewritten], formatter: Formatter) -> str | None:
     """A JSON file has one document."""
     documents = [each for one in wanted for each in one.documents or ()]
-    return json.dumps(documents[0], indent=2, ensure_ascii=False) + "\n" if len(documents) == 1 else None
+    return _canonical(path, json.dumps(documents[0], ensure_ascii=False), formatter) if len(documents) == 1 else None
+
+
+def _canonical(path: str, text: str, formatter: Formatter) -> str:
+    """As it is where `fmt` would leave it alone."""
+    formatted = formatter.format(path, text.encode()).value
+    return text if formatted is None else formatted.text
 
 
 def _is_found(passages: Passages, one: _Rewritten) -> bool:

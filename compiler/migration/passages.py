@@ -1,7 +1,7 @@
 """A file's text cut into its documents, so that one can be replaced and the others stay byte for byte."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,9 @@ from compiler.source.parse import parse_file
 _BEGINNING: Final = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
 _END: Final = re.compile(r"^\.\.\.(?=[ \t\r\n]|$)", re.MULTILINE)
 _EMPTY: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*|%[^\n]*)?(?:\n|$))*")
-_HEAD: Final = re.compile(r"(?:\ufeff)?(?:---[ \t]*(?:#[^\n]*)?\n)?(?:[ \t]*(?:#[^\n]*)?\n)*")
+_NOTES: Final = r"(?:[ \t]*(?:#[^\n]*)?\n)*"
+_MARKER: Final = "---\n"
+_HEAD: Final = re.compile(rf"(?:\ufeff)?{_NOTES}(?:---[ \t]*(?:#[^\n]*)?\n)?{_NOTES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +28,21 @@ class Passages:
         alone = parse_file("", "", self.parts[index].encode()).value
         return len(alone) == 1 and alone[0].value == value
 
-    def with_changes(self, changes: dict[int, Sequence[str]]) -> str:
-        """Every document that is named replaced by these; none takes it away."""
+    def with_changes(self, changes: Mapping[int, Sequence[str]], form: Callable[[str], str] = str) -> str:
+        """Every document that is named replaced by these, in this form; none takes it away."""
         kept = [
-            self._replaced(index, changes[index]) if index in changes else part for index, part in enumerate(self.parts)
+            self._replaced(index, changes[index], form) if index in changes else part
+            for index, part in enumerate(self.parts)
         ]
-        return "".join(kept)
+        return "".join(kept) if kept[0] else "".join(kept).removeprefix(_MARKER)
 
-    def _replaced(self, index: int, documents: Sequence[str]) -> str:
+    def _replaced(self, index: int, documents: Sequence[str], form: Callable[[str], str]) -> str:
         """What was noted above a document stays above the first of those that take its place."""
         if not documents:
             return ""
-        part = self.parts[index]
-        found = _HEAD.match(part)
-        head = found[0] if found else ""
-        if part.startswith("---") and not head:
-            head = "---\n"
-        return head + "---\n".join(documents)
+        found = _HEAD.match(self.parts[index])
+        written = form((found[0] if found else "") + _MARKER.join(documents))
+        return written if not index or written.startswith("---") else _MARKER + written
 
 
 def cut(text: str) -> Passages | None:

@@ -1,5 +1,7 @@
 """A repository in the older dialect, and the same in the newer one."""
 
+import json
+from itertools import product
 from pathlib import Path
 from textwrap import dedent
 
@@ -9,7 +11,9 @@ from compiler.cli.exits import FINE, FOUND, USAGE
 from compiler.cli.main import run
 from compiler.migration.effect import compare
 from compiler.migration.migrate import Migration, migrate, migrated_tree
+from compiler.resources.later import LEGACY_TYPES
 from compiler.resources.settings import Settings
+from tests.schematic import contents
 from tests.trees import SCHEMAS, tree_of
 
 MESH = """
@@ -202,6 +206,40 @@ def test_check_fails_until_it_is_written(repository: Path, capsys: pytest.Captur
     assert "type: Timeout" not in (repository / "policies.yaml").read_text()
     assert sorted(path.name for path in repository.iterdir()) == ["mesh.yaml", "policies.yaml"]
     assert "Traceback" not in capsys.readouterr().err
+
+
+FORMS = (".yaml", ".json")
+EVERYTHING = """
+type: Mesh
+name: default
+logging: {defaultBackend: f, backends: [{name: f, type: file, conf: {path: /tmp/log}}]}
+tracing: {defaultBackend: d, backends: [{name: d, type: datadog, conf: {address: datadog, port: 8126}}]}
+"""
+
+
+@pytest.mark.parametrize(("kind", "ending"), list(product(sorted(LEGACY_TYPES), FORMS)))
+def test_what_is_written_is_canonical(tmp_path: Path, kind: str, ending: str) -> None:
+    example = contents(f"{kind}.json")["definitions"]["universal"]["examples"][0]
+    for field, backend in (("TrafficLog", "f"), ("TrafficTrace", "d")):
+        if kind == field:
+            example = {**example, "conf": {"backend": backend}}
+    above, file = "" if ending == ".json" else "# above\n", tmp_path / f"one{ending}"
+    (tmp_path / "mesh.yaml").write_text(EVERYTHING)
+    file.write_text(f"{above}{json.dumps(example)}\n")
+    run(["fmt", str(tmp_path)])
+    before = file.read_text()
+    assert run(["migrate", "--write", str(tmp_path)]) == FINE
+    assert file.read_text() != before
+    assert file.read_text().startswith(above)
+    assert run(["fmt", "--check", str(tmp_path)]) == FINE
+
+
+def test_documents_around_a_written_one_stay_canonical(repository: Path) -> None:
+    (repository / "policies.yaml").write_text(f"{LEGACY}---\n# foreign\n{FOREIGN}---\n{NEWER}")
+    run(["fmt", str(repository)])
+    assert run(["migrate", "--write", str(repository)]) == FINE
+    assert run(["fmt", "--check", str(repository)]) == FINE
+    assert "---\n# foreign\n" in (repository / "policies.yaml").read_text()
 
 
 def test_write_and_check_exclude_each_other(repository: Path) -> None:

@@ -49,3 +49,15 @@ def test_a_document_can_go() -> None:
 @pytest.mark.parametrize("text", ["a: 1\n...\n---\nb: 2\n", "...\n"])
 def test_marked_ends_are_left_alone(text: str) -> None:
     assert cut(text) is None
+
+
+def test_a_first_document_goes_with_the_mark_of_the_second() -> None:
+    passages = cut("# one\na: 1\n---\nb: 2\n---\nc: 3\n")
+    assert passages is not None
+    assert passages.with_changes({0: []}) == "b: 2\n---\nc: 3\n"
+
+
+def test_what_is_noted_around_the_first_mark_stays() -> None:
+    passages = cut("# licence\n---\n# one\na: 1\n")
+    assert passages is not None
+    assert passages.with_changes({0: ["b: 2\n"]}) == "# licence\n---\n# one\nb: 2\n"
