@@ -193,7 +193,7 @@ def _address(text: str) -> "SocketAddress":
     from compiler.dataplane.bootstrap import SocketAddress
 
     host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit() and len(port) < 6) or not 0 < int(port) < 65536:
         raise Stop(f"{text!r} is no address: it takes HOST:PORT, such as 127.0.0.1:5678", USAGE)
     return SocketAddress(host.strip("[]"), int(port))
 

@@ -145,7 +145,7 @@ def _override(
         traffic=settings.traffic if cni is None else replace(settings.traffic, cni=cni),
     )
     host, _, port = changed.server.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit() and len(port) < 6) or not 0 < int(port) < 65536:
         raise Stop(f"{changed.server!r} is no address: it takes HOST:PORT, such as meshwright.kuma-system:5678", USAGE)
     if namespace is None:
         return changed
@@ -219,11 +219,10 @@ def _report(
 
 def _warn_of_plaintext(settings: "InjectSettings", injected: "Injected") -> None:
     """What `dataplane run` refuses at its start is better known now."""
-    from compiler.cli.dataplane_options import is_loopback
-    from compiler.inject.selection import Verdict
+    from compiler.reconcile.address import is_loopback
 
     host = settings.server.rpartition(":")[0].strip("[]")
-    if injected.verdicts.get(Verdict.INJECT) and not settings.ca_cert and not is_loopback(host):
+    if any(each.shows_token for each in injected.files) and not is_loopback(host):
         message = f"without --ca-cert-file the sidecars do not start: none sends its token to {host} in plaintext"
         typer.echo(f"meshwright: warning: {message}", err=True)
 

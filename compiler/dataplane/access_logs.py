@@ -142,7 +142,7 @@ class Collector:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, _, port = self.address.rpartition(":")
-        if not port.isdigit():
+        if not port.isascii() or not port.isdigit() or len(port) > 5:
             raise OSError(f"{self.address} is no address")
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await asyncio.open_connection(host.strip("[]"), int(port))

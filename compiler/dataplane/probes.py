@@ -72,14 +72,14 @@ async def _check(port: int, service: str, seconds: float) -> Answer:
 
 def _port(text: str) -> int:
     """ValueError for what is none."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
         raise ValueError(text)
     return int(text)
 
 
 def _seconds(headers: Mapping[str, str]) -> float:
     written = headers.get(f"{_HEADER}timeout", "")
-    return float(written) if written.isascii() and written.isdigit() else _SECONDS
+    return float(written) if written.isascii() and written.isdigit() and len(written) < 6 else _SECONDS
 
 
 def _unchecked() -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from compiler.inject.annotations import Annotations, switch, words
+from compiler.inject.manifests import mappings
 from compiler.inject.quantities import read_duration, read_quantity
 from compiler.inject.redirection import DNS, EBPF, INBOUND_PORT, IP_FAMILY_MODE, PROBE_PORT, is_ebpf, redirect_words
 from compiler.inject.settings import INIT, SIDECAR, VALIDATION, InjectSettings
@@ -121,6 +122,15 @@ def injected_volumes(annotations: Annotations, settings: InjectSettings) -> Iter
 
 def drain_seconds(annotations: Annotations, settings: InjectSettings) -> float:
     return read_duration(annotations.get("kuma.io/sidecar-drain-time", settings.sidecar.drain_time)) or 0.0
+
+
+def shows_token(pod: Mapping[str, Any]) -> bool:
+    """Whether its sidecar has a token and no authority by which it knows whom it sends it to."""
+    spec = pod["spec"]
+    both = (*mappings(spec.get("initContainers")), *mappings(spec["containers"]))
+    sidecar: Mapping[str, Any] = next((each for each in both if each.get("name") == SIDECAR), {})
+    said = {each.get("name") for each in mappings(sidecar.get("env")) if each.get("value") or each.get("valueFrom")}
+    return f"{_RUN}TOKEN_FILE" in said and f"{_RUN}CA_CERT" not in said
 
 
 def workers(limit: str) -> int:

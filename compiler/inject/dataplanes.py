@@ -285,7 +285,7 @@ def _virtual_probes(pod: PodView) -> Spec:
         for container in pod.containers
         if container.get("name") != SIDECAR
         for path in _probe_paths(container)
-        if len(parts := path.split("/", 2)) == 3 and parts[1].isascii() and parts[1].isdigit()
+        if len(parts := path.split("/", 2)) == 3 and parts[1].isascii() and parts[1].isdigit() and len(parts[1]) < 10
     ]
     return {"port": int(pod.annotations.get(f"{VIRTUAL}-port", "9000")), "endpoints": endpoints}
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from compiler.diagnostics import Code, Diagnostic, Severity
 from compiler.forks import map_shares
+from compiler.inject.containers import shows_token
 from compiler.inject.edit import rewrite
 from compiler.inject.manifests import (
     KubeObject,
@@ -69,7 +70,10 @@ class _Derived:
 
 @dataclass(frozen=True, slots=True)
 class InjectedFile:
-    """A file after injection; `content` is what it was where no pod of it was injected."""
+    """A file after injection; `content` is what it was where no pod of it was injected.
+
+    `shows_token`: a sidecar of it has a token, and no authority of the server's.
+    """
 
     path: str
     content: bytes
@@ -78,6 +82,7 @@ class InjectedFile:
     findings: tuple[Diagnostic, ...] = ()
     documents: tuple[_Derived, ...] = ()
     verdicts: Mapping[Verdict, int] = field(default_factory=dict)
+    shows_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +179,15 @@ def _inject(cluster: _Cluster, page: Page) -> InjectedFile:
     documents: list[_Derived] = []
     verdicts: Counter[Verdict] = Counter()
     after: dict[int, Any] = {}
+    shown = False
     for document in page.documents:
         value = document.value
         for each in read_objects(document):
             findings: list[Finding] = []
             pod = _inject_object(cluster, each, findings, documents, verdicts)
             found += diagnose(document, findings)
-            value = _put(value, pod[0], pod[1]) if pod is not None else value
+            if pod is not None:
+                value, shown = _put(value, *pod), shown or shows_token(pod[1])
         if value is not document.value:
             after[document.index] = value
     if not after or any(each.level is Severity.ERROR for each in found):
@@ -192,7 +199,7 @@ def _inject(cluster: _Cluster, page: Page) -> InjectedFile:
     for index in rewritten.anew:
         found += diagnose(places[index], [Finding("", COMMENTS_LOST, "the document is written anew as a whole")])
     return InjectedFile(
-        page.file.path, rewritten.content, True, page.is_manifest, tuple(found), tuple(documents), verdicts
+        page.file.path, rewritten.content, True, page.is_manifest, tuple(found), tuple(documents), verdicts, shown
     )
 
 

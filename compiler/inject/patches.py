@@ -169,4 +169,4 @@ def _make_way(value: Any, parts: Sequence[str]) -> None:
 
 
 def _is_index(part: str) -> bool:
-    return part.isascii() and part.isdigit()
+    return part.isascii() and part.isdigit() and len(part) < 10

@@ -141,7 +141,7 @@ def _ports(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> Iterator[
             continue
         number: int = port["port"]
         target = port.get("targetPort", number)
-        if isinstance(target, str) and target.isascii() and target.isdigit():
+        if isinstance(target, str) and target.isascii() and target.isdigit() and len(target) < 10:
             target = int(target)
         if isinstance(target, (int, str)) and not isinstance(target, bool):
             yield ServicePort(number, target or number, _protocol(port, annotations), str(port.get("name") or ""))

@@ -65,7 +65,7 @@ def _addresses(found: KubeObject) -> Iterator[str]:
 def _port(found: KubeObject, service: Service) -> int | None:
     """That of the Service, which load balancers and external addresses have too."""
     written = found.annotations.get(PUBLIC_PORT, "")
-    if written.isascii() and written.isdigit() and 0 < int(written[:6]) < 65536:
+    if written.isascii() and written.isdigit() and len(written) < 6 and 0 < int(written) < 65536:
         return int(written)
     return service.ports[0].port if service.ports else None
 

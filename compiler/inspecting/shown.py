@@ -64,5 +64,5 @@ def show_origin(origin: Origin, sources: Sources) -> Json:
 
 def _index(pointer: str) -> int:
     """`/to/1` is item 1."""
-    numbers = [part for part in pointer.split("/") if part.isdigit()]
+    numbers = [part for part in pointer.split("/") if part.isascii() and part.isdigit()]
     return int(numbers[0]) if numbers else 0

@@ -40,7 +40,7 @@ class Address:
 def parse_address(flag: str, text: str) -> Address:
     """HOST:PORT or [IPv6]:PORT on a loopback address; raises Refusal for any other."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise Refusal(f"{flag} {text!r} is not HOST:PORT; write for example 127.0.0.1:5678", USAGE)
     host = host.removeprefix("[").removesuffix("]")
     if not is_loopback(host):

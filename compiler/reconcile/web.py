@@ -56,7 +56,7 @@ def _read_routes(answers: Answers) -> list[Route]:
     async def status(request: Request) -> Response:
         """`?after=NODE&limit=N` is a page of the proxies; `limit=0` leaves them out and still counts them."""
         limit = request.query_params.get("limit", "")
-        page = int(limit) if limit.isdecimal() else None
+        page = int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 10 else None
         return _json(await answers.status(request.query_params.get("after", ""), page))
 
     return [

@@ -12,10 +12,13 @@ import orjson
 
 from compiler.review.plan import FieldChange, Kind
 
-__all__ = ["Edit", "compare_json", "escape", "patch_of"]
+__all__ = ["Edit", "compare_json", "escape", "patch_of", "place_of"]
 
 _NAMING: Final = ("name", "clusterName", "routeConfigName", "address", "endpoint", "locality", "domains", "match")
 """Fields that tell an entry of a list from its neighbours, the most telling first."""
+
+
+_MOST_DIGITS: Final = 9
 
 
 class Edit(NamedTuple):
@@ -38,6 +41,11 @@ def patch_of(edits: Sequence[Edit]) -> tuple[Mapping[str, Any], ...]:
 def escape(key: str) -> str:
     """A key as a step of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def place_of(step: str) -> int | None:
+    """A step of a JSON pointer as a place in a list, None where it is none; `²` is a digit that no number has."""
+    return int(step) if step.isascii() and step.isdigit() and len(step) <= _MOST_DIGITS else None
 
 
 def _operation(edit: Edit) -> Mapping[str, Any]:

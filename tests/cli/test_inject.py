@@ -44,11 +44,42 @@ def test_all_manifests_are_one_stream(folder: Path, capsys: Captured) -> None:
 def test_a_sidecar_that_would_not_start_is_warned_of(folder: Path, tmp_path: Path, capsys: Captured) -> None:
     """`dataplane run` refuses to send a token in plaintext to another machine."""
     write(tmp_path, {"ca.pem": "-----BEGIN CERTIFICATE-----\n"})
-    for words in (["--ca-cert-file", str(tmp_path / "ca.pem")], ["--server", "[::1]:5678"], ["--findings", "json"]):
+    for words in (["--ca-cert-file", str(tmp_path / "ca.pem")], ["--findings", "json"]):
         assert run(["inject", str(folder), *words]) == FINE
         assert "plaintext" not in capsys.readouterr().err
+    for here in ("[::1]:5678", "::1:5678", "127.0.0.2:5678", "localhost:5678"):
+        assert run(["inject", str(folder), "--server", here]) == FINE
+        assert "plaintext" not in capsys.readouterr().err
+    for elsewhere in ("127.0.0.1.example.org", "localhost.example.org"):
+        assert run(["inject", str(folder), "--server", f"{elsewhere}:5678"]) == FINE
+        assert f"sends its token to {elsewhere} in plaintext" in capsys.readouterr().err
     assert run(["inject", str(folder / "ns.yaml")]) == FINE
     assert "plaintext" not in capsys.readouterr().err
+
+
+NO_TOKEN = "automountServiceAccountToken: false"
+OWN_VOLUME = f"""{NO_TOKEN}
+volumes: [{{name: own, projected: {{sources: [{{serviceAccountToken: {{path: token}}}}]}}}}]"""
+OWN_TOKEN = {"kuma.io/service-account-token-volume": "own"}
+OWN_CA = {"kuma.io/sidecar-env-vars": "MESHWRIGHT_DATAPLANE_RUN_CA_CERT=/ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        (deployment(spec=NO_TOKEN), False),
+        (deployment(annotations=OWN_CA), False),
+        (deployment(spec=OWN_VOLUME, annotations=OWN_TOKEN), True),
+        (f"{deployment(spec=NO_TOKEN)}---\n{deployment('api')}", True),
+    ],
+)
+@pytest.mark.parametrize("native", [[], ["--native-sidecars"]])
+def test_only_a_sidecar_with_a_token_is_warned_of(
+    tmp_path: Path, capsys: Captured, text: str, warned: bool, native: list[str]
+) -> None:
+    folder = write(tmp_path, {"ns.yaml": NAMESPACE, "web.yaml": text})
+    assert run(["inject", str(folder), *native]) == FINE
+    assert (PLAINTEXT in capsys.readouterr().err) is warned
 
 
 def test_what_comes_from_stdin_goes_to_stdout(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

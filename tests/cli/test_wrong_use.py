@@ -91,6 +91,8 @@ SENTENCES = [
     ("dataplane wait --url nonsense", 64, "'nonsense' is no HTTP address"),
     ("bootstrap --name web --server there", 64, "'there' is no address: it takes HOST:PORT"),
     ("bootstrap --name web --server there:²", 64, "'there:²' is no address: it takes HOST:PORT"),
+    (f"bootstrap --name web --server there:{'1' * 5000}", 64, "is no address: it takes HOST:PORT"),
+    (f"inject good --server there:{'1' * 5000}", 64, "is no address: it takes HOST:PORT"),
     ("bootstrap --name web/2", 64, "'web/2' is no name of a resource"),
     ("dataplane run --name web --log-level loud", 64, "'loud' is not one of 'trace'"),
     ("dataplane run --name web --concurrency 0", 64, "greater than or equal to 1"),

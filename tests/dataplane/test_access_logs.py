@@ -81,7 +81,7 @@ def test_what_is_no_message_is_passed_over(tmp_path: Path, monkeypatch: pytest.M
         address = await sink.start()
         for wrong in (b"\n", b"plain\n", b"[]\n", b'{"address": 1, "message": ""}\n', b"x" * 5000 + b"\n", b"\xff\n"):
             os.write(pipe, wrong)
-        os.write(pipe, line("nowhere", "a") + line("127.0.0.1:1", "b") + line(address, "c"))
+        os.write(pipe, line("nowhere", "a") + line("nowhere:²", "a") + line("127.0.0.1:1", "b") + line(address, "c"))
         await sink.wait_for(b"c\n")
         assert sink.received == b"c\n"
 

@@ -119,7 +119,9 @@ async def test_a_grpc_probe_asks_for_the_health_of_its_service() -> None:
     assert gone.body.startswith(b"UNAVAILABLE")
 
 
-@pytest.mark.parametrize("path", ["/", "/ready", "/0/x", "/65536/x", "/tcp/", "/tcp/80/x", "/grpc/a"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ready", "/0/x", "/65536/x", f"/{'1' * 5000}/x", "/²/x", "/tcp/", "/tcp/80/x", "/grpc/a"]
+)
 @awaited
 async def test_what_is_no_probe_is_not_found(path: str) -> None:
     assert (await probe(path)).status == 404

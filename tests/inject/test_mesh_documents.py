@@ -123,6 +123,7 @@ def test_a_headless_services_inbounds_have_an_instance() -> None:
         SERVICE.replace("spec:\n", "spec:\n  type: ExternalName\n"),
         SERVICE.replace("port: 80,", "port: 80, protocol: UDP,"),
         SERVICE.replace("targetPort: http", "targetPort: nowhere"),
+        SERVICE.replace("targetPort: http", f"targetPort: '{'8' * 5000}'"),
     ],
 )
 def test_a_service_that_does_not_lead_to_the_pod_makes_no_inbound(service: str) -> None:

@@ -100,6 +100,16 @@ def test_an_ingress_with_an_address_is_told_to_other_zones() -> None:
             ),
             ("203.0.113.6", 30001),
         ),
+        *(
+            (
+                ingress(
+                    "type: NodePort, externalIPs: [203.0.113.8]",
+                    annotations=f"{{kuma.io/ingress-public-port: '{written}'}}",
+                ),
+                ("203.0.113.8", 10001),
+            )
+            for written in ("0655359", "1" * 5000, "²")
+        ),
     ],
 )
 def test_an_address_is_what_the_manifest_says(text: str, place: tuple[str, int]) -> None:

@@ -46,7 +46,9 @@ def test_any_other_address_is_refused_with_the_reason(text: str) -> None:
     assert caught.value.code == 64
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:http", "127.0.0.1:٣"])
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:http", "127.0.0.1:٣", f"127.0.0.1:{'1' * 5000}"]
+)
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Refusal, match=r"127\.0\.0\.1:5678"):
         parse_address("--xds", text)

@@ -19,7 +19,11 @@ class Answers:
 
     registry = CollectorRegistry()
 
-    async def status(self, _after: str, _limit: int | None) -> Mapping[str, object]:
+    def __init__(self) -> None:
+        self.limits: list[int | None] = []
+
+    async def status(self, _after: str, limit: int | None) -> Mapping[str, object]:
+        self.limits.append(limit)
         return {"told": True}
 
     async def ask(self, _question: str, _arguments: Mapping[str, object]) -> object:
@@ -51,6 +55,21 @@ def test_who_asks_before_the_pages_are_ready_is_answered_once_they_are_and_the_e
     assert not (tmp_path / "admin.sock").exists()
 
 
+def test_a_limit_that_is_no_number_is_none(tmp_path: Path) -> None:
+    answers = Answers()
+
+    async def visit() -> None:
+        websites = Websites(_options(tmp_path))
+        address = websites.bind()
+        await websites.answer(answers, Questions(lambda *_: None), asyncio.Event())
+        for written in ("7", "1" * 5000, "%C2%B2", "-1", "x"):
+            assert (await _get(address, f"/status?limit={written}")).startswith(b"HTTP/1.1 200")
+        await websites.close()
+
+    asyncio.run(visit())
+    assert answers.limits == [7, None, None, None, None]
+
+
 def test_an_admin_socket_that_was_asked_for_is_refused_and_the_usual_one_only_missed(tmp_path: Path) -> None:
     (tmp_path / "admin.sock").write_text("no socket")
     usual = Websites(_options(tmp_path))
@@ -64,9 +83,9 @@ def _options(folder: Path, admin: str | None = None) -> ServeOptions:
     return ServeOptions(repo="", data=str(folder), http="127.0.0.1:0", admin=admin)
 
 
-async def _get(address: Address) -> bytes:
+async def _get(address: Address, page: str = "/status") -> bytes:
     reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(b"GET /status HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+    writer.write(f"GET {page} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     return answer

@@ -75,7 +75,7 @@ def read_settings(text: str) -> Settings:
 def read_address(written: str) -> tuple[str, int] | None:
     """`HOST:PORT` with an IP address or localhost, or `:PORT` for every address; None of anything else."""
     host, _, port = written.removeprefix("grpc://").rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
+    if not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) <= _LARGEST_PORT:
         return None
     if host in ("", "localhost", "0.0.0.0"):  # noqa: S104  # who listens everywhere is asked on loopback
         return _LOCAL, int(port)

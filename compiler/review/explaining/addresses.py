@@ -12,7 +12,7 @@ from compiler.envoy.resources import ResourceType
 from compiler.resources.suggest import did_you_mean
 from compiler.review.explaining.descriptions import describe
 from compiler.review.explaining.drafts import steps_of
-from compiler.review.fields import escape
+from compiler.review.fields import escape, place_of
 from compiler.snapshot.snapshot import Snapshot
 
 _FILES: Final = {kind.file: kind for kind in ResourceType}
@@ -79,9 +79,9 @@ def read_state(snapshot: Snapshot | None, field: Field, model: Any) -> State:
 def guess_field(snapshot: Snapshot, typed: str) -> str | None:
     """A question that names what is nearest to the first step that nothing is called."""
     known = {*_FILES, *(name for held in snapshot.resources.values() for name in held)}
-    known |= {step for field in _every(snapshot) for step in steps_of(field.pointer) if not step.isdigit()}
+    known |= {step for field in _every(snapshot) for step in steps_of(field.pointer) if place_of(step) is None}
     steps = typed.strip("/").split("/") if "/" in typed else typed.split(".")
-    unknown = [step for step in steps if not step.isdigit() and _camel(step) not in known]
+    unknown = [step for step in steps if place_of(step) is None and _camel(step) not in known]
     return next((guess for step in unknown if (guess := did_you_mean(step, known))), None)
 
 
@@ -93,9 +93,9 @@ def resource_json(snapshot: Snapshot, field: Field) -> Any:
 def _step(value: Any, model: Any, step: str) -> tuple[Any, Any] | None:
     if isinstance(value, dict):
         return (value[step], model.get(step) if isinstance(model, dict) else None) if step in value else None
-    if not isinstance(value, list) or not step.isdigit():
+    index = place_of(step) if isinstance(value, list) else None
+    if index is None:
         return None
-    index = int(step)
     entry = model[index] if isinstance(model, list) and index < len(model) else None
     place = _find_entry(value, model, entry, index) if entry is not None else index
     return (value[place], entry) if place is not None and place < len(value) else None

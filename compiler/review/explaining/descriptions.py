@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from compiler.envoy.packing import UnknownTypeError, message_type
 from compiler.envoy.resources import ResourceType
+from compiler.review.fields import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def describe(kind: ResourceType, resource: Any, steps: Sequence[str]) -> Descrip
 def _enter(value: Any, step: str) -> tuple[Any, Any]:
     """What was there, and what is there below it, None where that is absent."""
     if isinstance(value, list):
-        return value, value[int(step)] if step.isdigit() and int(step) < len(value) else None
+        place = place_of(step)
+        return value, value[place] if place is not None and place < len(value) else None
     return value, value.get(step) if isinstance(value, dict) else None
 
 

@@ -13,7 +13,7 @@ from compiler.diagnostics import Severity
 from compiler.resources.envelope import normalise, type_of
 from compiler.resources.judge import judge
 from compiler.resources.schema import Schemas
-from compiler.review.fields import escape
+from compiler.review.fields import escape, place_of
 from compiler.review.variants import with_files
 from compiler.source.document import Passage
 from compiler.source.parse import Limits, parse_blob
@@ -21,7 +21,7 @@ from compiler.source.tree import SourceTree
 
 _ENVELOPE: Final = frozenset({"type", "mesh", "name", "apiVersion", "kind", "metadata", "labels"})
 _SELECTORS: Final = frozenset({"targetRef", "selector"})
-_NUMBER: Final = re.compile(r"(\d+)(.*)", re.DOTALL)
+_NUMBER: Final = re.compile(r"([0-9]{1,18})(.*)", re.DOTALL)
 _WORDS: Final = (
     ("Allow", "Deny"),
     ("STRICT", "PERMISSIVE"),
@@ -233,7 +233,8 @@ def _remove(value: Any, steps: tuple[str, ...]) -> None:
 
 
 def _in_order(steps: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
-    return tuple((int(step), "") if step.isdigit() else (-1, step) for step in steps)
+    places = ((place_of(step), step) for step in steps)
+    return tuple((-1, step) if place is None else (place, "") for place, step in places)
 
 
 __all__ = [

@@ -279,6 +279,9 @@ def test_a_variant_that_leaves_a_reference_dangling_stops_nothing() -> None:
         ("clusters/connectTimeout", ["kri_msvc_default___backend_8080", "self_inbound_dp_80"]),
         ("conectTimeout", []),
         ("clusters/backend/noSuchField", []),
+        ("routes/backend/virtualHosts/²/routes", []),
+        ("routes/backend/virtualHosts/٠/routes", []),
+        (f"routes/backend/virtualHosts/{'9' * 5000}", []),
     ],
 )
 def test_a_field_is_named_by_as_much_of_its_path_as_is_needed(typed: str, names: list[str]) -> None:
@@ -294,3 +297,4 @@ def test_a_word_that_nothing_is_called_gets_a_question() -> None:
     assert snapshot is not None
     assert guess_field(snapshot, "backend.conectTimeout") == "did you mean connectTimeout?"
     assert guess_field(snapshot, "clustrs/backend/connectTimeout") == "did you mean clusters?"
+    assert guess_field(snapshot, "routes/backend/virtualHosts/²") is None
