@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from compiler.envoy.packing import visit
 from compiler.envoy.resources import ResourceType
+from compiler.mesh.holes import has_hole, stand_in
 from compiler.snapshot.cluster_names import CLUSTER_FIELDS, cluster_names
 
 
@@ -51,6 +52,17 @@ class Address(NamedTuple):
     written: str
 
 
+class Bound(NamedTuple):
+    """A port that a listener takes from the kernel, on one address or on every one of these IP versions."""
+
+    protocol: str
+    port: int
+    versions: str
+    address: str
+    everywhere: bool
+    shares: bool
+
+
 class Objection(NamedTuple):
     """A resource contradicts itself; where `after` is set, the path of the message stands before it."""
 
@@ -59,9 +71,10 @@ class Objection(NamedTuple):
     after: str | None = None
 
 
-Mention: TypeAlias = Reference | Manager | Slot | Override | Address
+Mention: TypeAlias = Reference | Manager | Slot | Override | Address | Bound
 Reader: TypeAlias = Callable[[Any], Iterator[Mention | Objection]]
 
+_IPV6: Final = 6
 _SINGULAR = {
     ResourceType.CLUSTER: "cluster",
     ResourceType.ENDPOINT: "load assignment",
@@ -80,6 +93,7 @@ def listener_addresses(listener: Any) -> frozenset[str]:
 
 def _read_listener(listener: Any) -> Iterator[Mention | Objection]:
     yield from map(Address, listener_addresses(listener))
+    yield from _bound(listener)
     yield from _doubles([chain.name for chain in listener.filter_chains if chain.name], "filter chains")
     yield from _doubles([each.name for each in listener.listener_filters], "listener filters")
 
@@ -97,6 +111,24 @@ def _written(address: Any) -> str:
         host = socket.address
     protocol = "udp" if socket.protocol == socket.UDP else "tcp"
     return f"{protocol}://[{host}]:{socket.port_value}" if ":" in host else f"{protocol}://{host}:{socket.port_value}"
+
+
+def _bound(listener: Any) -> Iterator[Bound]:
+    """SO_REUSEPORT is Envoy's default; an address of IPv6 takes none of IPv4 unless it says so."""
+    if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
+        return
+    shares = not listener.HasField("enable_reuse_port") or listener.enable_reuse_port.value
+    for address in (listener.address, *(additional.address for additional in listener.additional_addresses)):
+        socket = address.socket_address
+        try:
+            parsed = ip_address(stand_in(socket.address))
+        except ValueError:
+            continue
+        if socket.port_value:
+            protocol = "UDP" if socket.protocol == socket.UDP else "TCP"
+            everywhere = parsed.is_unspecified and not has_hole(socket.address)
+            versions = "46" if socket.ipv4_compat and parsed.version == _IPV6 else str(parsed.version)
+            yield Bound(protocol, socket.port_value, versions, socket.address, everywhere, shares)
 
 
 def _read_chain(chain: Any) -> Iterator[Mention | Objection]:

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from compiler.envoy.resources import EnvoyResources, ResourceType
 from compiler.snapshot.findings import Path, Reading, write_path
-from compiler.snapshot.links import Address, Manager, Objection, Override, Reference, Slot, listener_addresses
+from compiler.snapshot.links import Address, Bound, Manager, Objection, Override, Reference, Slot, listener_addresses
 from compiler.snapshot.reading import read
 
 __all__ = [
@@ -49,6 +49,7 @@ class Links:
     managers: frozenset[Manager] = frozenset()
     overrides: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
+    bound: frozenset[Bound] = frozenset()
     type_url: str = ""
     problems: tuple[tuple[str, str], ...] = ()
 
@@ -85,6 +86,7 @@ def links_of(kind: ResourceType, name: str, message: Message, reading: Reading |
         managers=frozenset([one for one in reading.mentions if isinstance(one, Manager)]),
         overrides=frozenset([one.filter for one in reading.mentions if isinstance(one, Override)]),
         addresses=frozenset([one.written for one in reading.mentions if isinstance(one, Address)]),
+        bound=frozenset([one for one in reading.mentions if isinstance(one, Bound)]),
         type_url=type_url,
         problems=problems,
     )
@@ -116,6 +118,7 @@ def check_links(
         *_wrong_types(links),
         *_lost_overrides(links),
         *_shared_addresses(links),
+        *_shared_ports(links),
     ]
     return tuple(sorted(found, key=lambda each: (each.owner.type.file, each.owner.name, each.rule, each.message)))
 
@@ -167,6 +170,34 @@ def _shared_addresses(links: Mapping[Reference, Links]) -> Iterator[Inconsistenc
         for owner in sharing if len(sharing) > 1 else ():
             others = ", ".join(sorted(repr(other.name) for other in sharing if other != owner))
             yield Inconsistency(owner, ADDRESS, f"listens on {address}, as {others} does")
+
+
+def _shared_ports(links: Mapping[Reference, Links]) -> Iterator[Inconsistency]:
+    """A listener on every address leaves its port to no other, unless both of them share it.
+
+    Tried with Envoy 1.40: the second one is refused ("cannot listen() errno=98"), whichever it is. Where both have
+    `enable_reuse_port`, and where one does not bind, it takes both, and the nearer address has the connections.
+    """
+    everywhere: dict[tuple[str, int], list[tuple[Reference, Bound]]] = {}
+    for owner, each in links.items():
+        for wide in each.bound:
+            if wide.everywhere:
+                everywhere.setdefault((wide.protocol, wide.port), []).append((owner, wide))
+    for owner, each in links.items() if everywhere else ():
+        for bound in each.bound:
+            for other, wide in everywhere.get((bound.protocol, bound.port), ()):
+                if other != owner and _collide(bound, wide):
+                    sentence = (
+                        f"listens on {bound.protocol} port {bound.port}, which {other.name!r} has on every address"
+                    )
+                    yield Inconsistency(owner, ADDRESS, sentence)
+
+
+def _collide(one: Bound, wide: Bound) -> bool:
+    """Of two with one address it has been said already."""
+    if one.shares and wide.shares:
+        return False
+    return one.address != wide.address and not set(one.versions).isdisjoint(wide.versions)
 
 
 def _inner_name(kind: ResourceType, message: Any) -> str:

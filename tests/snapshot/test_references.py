@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from envoy.config.core.v3.address_pb2 import SocketAddress
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import HttpGrpcAccessLogConfig
@@ -9,6 +10,7 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
 from compiler.envoy.packing import pack, rewrite, unpack
 from compiler.envoy.resources import EnvoyResources, ResourceType
+from compiler.mesh.holes import hole
 from compiler.snapshot.references import (
     Links,
     Reference,
@@ -201,6 +203,53 @@ def test_one_address_is_one_however_it_is_written(one: tuple[str, int], other: t
     }
 
     assert bool(check_links(links, ())) is shared
+
+
+def _at(
+    name: str, address: str, *, binds: bool = True, shares: bool = False, udp: bool = False, compat: bool = False
+) -> Any:
+    listener = inbound_listener()
+    listener.name = name
+    set_address(listener, address, 15006)
+    listener.address.socket_address.protocol = SocketAddress.UDP if udp else SocketAddress.TCP
+    listener.address.socket_address.ipv4_compat = compat
+    listener.enable_reuse_port.value = shares
+    listener.bind_to_port.value = binds
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        (_at("a", "0.0.0.0"), _at("b", "10.0.0.1"), ["b"]),
+        (_at("a", "10.0.0.1"), _at("b", "0.0.0.0"), ["a"]),
+        (_at("a", "::"), _at("b", "fd00::1"), ["b"]),
+        (_at("a", "0.0.0.0"), _at("b", hole(0, 4)), ["b"]),
+        (_at("a", "::", compat=True), _at("b", "10.0.0.1"), ["b"]),
+        (_at("a", "::", compat=True), _at("b", "0.0.0.0"), ["a", "b"]),
+        (_at("a", "0.0.0.0", udp=True), _at("b", "10.0.0.1", udp=True), ["b"]),
+        (_at("a", "0.0.0.0", shares=True), _at("b", "10.0.0.1"), ["b"]),
+        (_at("a", "0.0.0.0", shares=True), _at("b", "10.0.0.1", shares=True), []),
+        (_at("a", "0.0.0.0"), _at("b", "10.0.0.1", binds=False), []),
+        (_at("a", "0.0.0.0"), _at("b", "10.0.0.1", udp=True), []),
+        (_at("a", "0.0.0.0"), _at("b", "::"), []),
+        (_at("a", "::"), _at("b", "10.0.0.1"), []),
+        (_at("a", "0.0.0.0"), _at("b", hole(0, 6)), []),
+        (_at("a", hole(0, 4)), _at("b", hole(1, 4)), []),
+        (_at("a", "0.0.0.0"), _at("b", "0.0.0.0"), ["a", "b"]),
+    ],
+)
+def test_who_listens_on_every_address_has_the_port_of_each(one: Any, other: Any, refused: list[str]) -> None:
+    """As Envoy 1.40 has it, asked about each of these."""
+    links = {
+        Reference(LISTENER, each.name): Links(addresses=found.addresses, bound=found.bound)
+        for each in (one, other)
+        for found in (links_of(LISTENER, each.name, each),)
+    }
+
+    assert [(found.owner.name, found.rule) for found in check_links(links, ())] == [
+        (name, "address") for name in refused
+    ]
 
 
 def test_remembered_links_give_the_same_verdict() -> None:
