@@ -176,16 +176,15 @@ def _owned(part: P, theirs: _Theirs) -> P:
     """A part with what it has of its proxy; itself where that is nothing, so that others share it."""
     if not theirs.confs and not theirs.naming:
         return part
-    confs = part.confs + theirs.confs
-    named = not theirs.naming.isdisjoint(_applied(part, confs))
+    named = not theirs.naming.isdisjoint(_applied(part, theirs.confs))
     if not named and not theirs.confs:
         return part
-    return replace(part, confs=confs, owner=theirs.owner if named else None)
+    return replace(part, confs=part.confs + theirs.confs, owner=theirs.owner if named else None)
 
 
-def _applied(part: Inbound | Outbound | Transparent, confs: Confs) -> Iterator[str]:
-    """The kinds whose policies say something of it."""
-    yield from (applied.policy for applied in confs)
+def _applied(part: Inbound | Outbound | Transparent, whole: Confs) -> Iterator[str]:
+    """The kinds whose policies say something of it, those of the whole proxy first: what they name, all parts do."""
+    yield from (applied.policy for applied in (*whole, *part.confs))
     if isinstance(part, Inbound):
         yield from (applied.policy for rule in part.source_rules for applied in rule.confs)
     if isinstance(part, Outbound):

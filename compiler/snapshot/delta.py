@@ -21,6 +21,9 @@ _SHARE: Final = 8
 _ALWAYS: Final = 64
 """A delta above an eighth of its target and this is hardly smaller than the target compressed, and slower to make."""
 
+_Step = tuple[bytes, int, int]
+"""Up to the end of a piece that differs: instructions, how much of it they insert, how far the base is copied then."""
+
 
 class Base:
     """The pieces of a file that others may be deltas against."""
@@ -31,6 +34,8 @@ class Base:
         self._size = _number(self._starts[-1])
         self._ends: dict[tuple[bytes, bytes], tuple[int, int]] = {}
         self._copies: dict[tuple[int, int], bytes] = {}
+        self._steps: dict[tuple[int, int, bytes], _Step] = {}
+        """By how much was copied, and the piece that differs then."""
 
     def make_delta(self, target: Sequence[bytes]) -> bytes | None:
         """To another file, from its pieces; None where they are not much alike.
@@ -38,25 +43,31 @@ class Base:
         Pieces at the same place are compared, the very same object first, so that files put together from shared
         pieces are not read at all.
         """
-        base, starts = self._pieces, self._starts
+        base, steps = self._pieces, self._steps
         if len(base) != len(target):
             return None
-        differ = list(compress(range(len(base)), map(ne, base, target)))
-        size = starts[-1] + sum([len(target[place]) - len(base[place]) for place in differ])
+        size = sum(map(len, target))
         written, copied, room = [self._size, _number(size)], 0, _ALWAYS + size // _SHARE
-        for place in differ:
-            same, rest = self._shared_ends(base[place], target[place])
-            inserted = target[place][same : len(target[place]) - rest]
-            room -= len(inserted)
+        for place in compress(range(len(base)), map(ne, base, target)):
+            step = copied, place, target[place]
+            instructions, inserted, copied = steps.get(step) or self._make_step(*step)
+            written.append(instructions)
+            room -= inserted
             if room < 0:
                 return None
-            written += self._copy(copied, starts[place] + same), _insert(inserted)
-            copied = starts[place + 1] - rest
-        written.append(self._copy(copied, starts[-1]))
+        written.append(self._copy(copied, self._starts[-1]))
         return b"".join(written)
 
+    def _make_step(self, copied: int, place: int, piece: bytes) -> "_Step":
+        """Made once: replicas differ at the same places, and those of a zone by the same name of it."""
+        same, rest = self._shared_ends(self._pieces[place], piece)
+        inserted = piece[same : len(piece) - rest]
+        instructions = self._copy(copied, self._starts[place] + same) + _insert(inserted)
+        step = self._steps[copied, place, piece] = instructions, len(inserted), self._starts[place + 1] - rest
+        return step
+
     def _copy(self, start: int, end: int) -> bytes:
-        """Made once: replicas differ at the same places."""
+        """Made once: before an address that each replica has of its own there is the same."""
         copy = self._copies.get((start, end))
         if copy is None:
             copy = self._copies[start, end] = b"".join(_copy(start, end))

@@ -276,7 +276,7 @@ def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -
 def _differs_in_content_only(old: Snapshot, new: Snapshot) -> bool:
     """Both have the same files, and where a file holds nothing, neither has it."""
     same = len(old.resources) == len(new.resources) and all(map(is_, old.resources, new.resources))
-    return same and old.secrets == new.secrets and all(new.resources.values())
+    return same and old.secrets == new.secrets and all(old.resources.values()) and all(new.resources.values())
 
 
 class _Placing:

@@ -76,7 +76,7 @@ def _one(kind: ResourceType, message: Message, causes: tuple[Origin, ...]) -> _O
     """Read once for everything that is wanted of it; of something that replicas have one each of, the links."""
     name, reading = name_of(message), read(message)
     rendered = render(kind, name, message, reading)
-    template = make_template(rendered, message) if has_holes(rendered) else None
+    template = make_template(rendered) if has_holes(rendered) else None
     if template is None:
         problems = tuple(_refused(kind, name, message, causes, reading))
     else:

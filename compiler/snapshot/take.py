@@ -33,7 +33,7 @@ from compiler.snapshot.patched import MATCHES_NOTHING, PATCH_FAILS, added_twice,
 from compiler.snapshot.references import ADDRESS, ORPHAN, Links, Reference, check_links
 from compiler.snapshot.rendering import Part, Problem
 from compiler.snapshot.snapshot import Snapshot
-from compiler.snapshot.template import Template
+from compiler.snapshot.template import Template, fill_each
 
 INCONSISTENT: Final = Code(
     "inconsistent-snapshot",
@@ -166,13 +166,13 @@ def _templates(memo: Memo, shape: Shape) -> Templates:
 def _filled(memo: Memo, placed: Placed) -> tuple[Rendered, ...]:
     """What replicas at these addresses have of their own."""
     texts = texts_of(placed.shape.resource, placed.addresses, placed.zone)
-    return tuple([template.fill(texts) for template in memo.ask(TEMPLATES, placed.shape).placed])
+    return fill_each(memo.ask(TEMPLATES, placed.shape).placed, texts)
 
 
 def _named(memo: Memo, caller: Caller) -> tuple[Rendered, ...]:
     """What names the proxies of a shape, in one zone."""
     texts = texts_of(caller.shape.resource, (), caller.zone)
-    return tuple([template.fill(texts) for template in memo.ask(TEMPLATES, caller.shape).named])
+    return fill_each(memo.ask(TEMPLATES, caller.shape).named, texts)
 
 
 def _zoned(memo: Memo, caller: Caller) -> Resources:

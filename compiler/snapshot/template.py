@@ -3,7 +3,7 @@
 A text is put into the JSON and into the serialised message; the rest of both is as it was rendered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
@@ -11,34 +11,37 @@ from google.protobuf.message import Message
 from compiler.envoy.packing import rewrite
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.holes import HOLE, has_hole, stand_in
-from compiler.snapshot.canonical import Rendered, packed_bytes, put_together
-from compiler.snapshot.wire import SYMBOL_BYTES, Cut, cut, in_turn
+from compiler.snapshot.canonical import Rendered, put_together
+from compiler.snapshot.wire import SYMBOL_BYTES, Cut, cut, fill_in
 
 _HOLE: Final = HOLE.encode()
 
 
 class Template(NamedTuple):
-    """Pieces of JSON, and of the member of a file, stand around holes; `places` say which text goes into each."""
+    """JSON, and the member of a file, in pieces with an empty one for each hole; `places` say which text goes there.
+
+    `is_placed` where an address is among the texts, so that each replica has a resource of its own.
+    """
 
     type: ResourceType
     name: str
     json: tuple[bytes, ...]
     member: tuple[bytes, ...]
     places: tuple[int, ...]
-    message: Cut
+    is_placed: bool
+    body: Cut
 
-    @property
-    def is_placed(self) -> bool:
-        """Whether an address is among the texts, so that each replica has one of its own."""
-        return any(place >= 0 for place in self.places)
 
-    def fill(self, texts: Sequence[str]) -> Rendered:
-        """What `render` gives for the message with these texts; the member's pieces are shared."""
-        encoded = [text.encode() for text in texts]
-        written = [encoded[place] for place in self.places]
-        json, member = b"".join(in_turn(self.json, written)), tuple(in_turn(self.member, written))
-        body = packed_bytes(self.type, self.message.fill(encoded))
-        return put_together(self.type, self.name, json, member, body)
+def fill_each(templates: Iterable[Template], texts: Sequence[str]) -> tuple[Rendered, ...]:
+    """What `render` gives for the messages with these texts; the pieces of members are shared."""
+    encoded = [text.encode() for text in texts]
+    return tuple([_fill(one, encoded) for one in templates])
+
+
+def _fill(template: Template, texts: Sequence[bytes]) -> Rendered:
+    written = [texts[place] for place in template.places]
+    json, member = b"".join(fill_in(template.json, written)), tuple(fill_in(template.member, written))
+    return put_together(template.type, template.name, json, member, template.body.fill(texts))
 
 
 def has_holes(rendered: Rendered) -> bool:
@@ -46,11 +49,18 @@ def has_holes(rendered: Rendered) -> bool:
     return any(_HOLE in piece for piece in rendered.pieces)
 
 
-def make_template(rendered: Rendered, message: Message) -> Template:
+def make_template(rendered: Rendered) -> Template:
     """What was rendered of a message with holes."""
-    json, member = (SYMBOL_BYTES.split(text) for text in (rendered.json, rendered.member))
-    places = tuple([int(place) for place in json[1::2]])
-    return Template(rendered.type, rendered.name, tuple(json[::2]), tuple(member[::2]), places, cut(message))
+    json, places = _split(rendered.json)
+    member, _ = _split(rendered.member)
+    return Template(rendered.type, rendered.name, json, member, places, max(places) >= 0, cut(rendered.body))
+
+
+def _split(text: bytes) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """At its holes."""
+    pieces = SYMBOL_BYTES.split(text)
+    places = tuple(map(int, pieces[1::2]))
+    return tuple(fill_in(pieces, [b""] * len(places))), places
 
 
 def with_addresses(message: Message) -> Message:

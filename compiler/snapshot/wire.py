@@ -1,159 +1,146 @@
 """A serialised message in pieces around its holes: to fill them in takes no message, only lengths written anew."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from google.protobuf.message import Message
+from google.protobuf import any_pb2
 from msgspec import Struct
 
 from compiler.envoy.packing import message_type
 from compiler.mesh.holes import HOLE, SYMBOL
 
-__all__ = ["SYMBOL_BYTES", "Cut", "Length", "cut", "in_turn", "varint"]
+__all__ = ["SYMBOL_BYTES", "Cut", "cut", "fill_in", "varint"]
 
 _REMEMBERED: Final = 1024
 """Messages cut up, some megabytes: the replicas of a shape come one after another."""
+_SHORT: Final = 1000
+"""Bytes of what may well be in many messages, such as what a policy says in every listener."""
 SYMBOL_BYTES: Final = re.compile(SYMBOL.pattern.encode())
 _HOLE: Final = HOLE.encode()
-_ANY: Final = "google.protobuf.Any"
-_TYPE_URL, _VALUE = 1, 2
+_ANY: Final = any_pb2.Any.DESCRIPTOR
 _SIZES: Final = {1: 8, 5: 4}
 """Of what is as long as its wire type says."""
 _VARINT, _LENGTH = 0, 2
-
-
-class Length(NamedTuple):
-    """Of something with holes: `least` without what is in them, the texts, and which of those before it are inside."""
-
-    least: int
-    texts: tuple[int, ...]
-    inside: tuple[int, ...]
+_ONE_BYTE: Final = 0x7F
+"""The largest number that is written in one."""
 
 
 class Cut(Struct, frozen=True, cache_hash=True):
-    """Bytes as they are, and what goes in between: a text of this number, or the length of this number.
+    """Bytes as they are, and what goes in between: the text of a number, or another such thing behind its length.
 
-    `texts` are the numbers of the texts as they come.
+    `first` stands before all that goes in, and each of `rest` behind one of these. `texts` are the numbers of all texts
+    in it, as they come; `least` is how long it is without what goes in.
     """
 
-    pieces: tuple[bytes, ...]
-    between: tuple[tuple[bool, int], ...]
-    lengths: tuple[Length, ...]
+    first: bytes
+    rest: "tuple[tuple[int | Cut, bytes], ...]"
     texts: tuple[int, ...]
+    least: int
 
     def fill(self, texts: Sequence[bytes]) -> bytes:
         """The message with these texts in its holes."""
         written = [texts[number] for number in self.texts]
-        return b"".join(in_turn(_around(self, tuple(map(len, written))), written))
+        return b"".join(fill_in(_around(self, tuple(map(len, written))), written))
 
 
 @lru_cache(maxsize=_REMEMBERED)  # the key is all that decides the pieces
 def _around(cut: Cut, sizes: tuple[int, ...]) -> tuple[bytes, ...]:
-    """The message around texts of these sizes."""
-    size_of = dict(zip(cut.texts, sizes, strict=True))
-    prefixes: list[bytes] = []
-    whole: list[int] = []
-    for least, texts, inside in cut.lengths:
-        size = least + sum([size_of[text] for text in texts]) + sum([whole[one] for one in inside])
-        prefixes.append(varint(size))
-        whole.append(size + len(prefixes[-1]))
-    pieces, rest = [], cut.pieces[0]
-    for (is_text, number), piece in zip(cut.between, cut.pieces[1:], strict=True):
-        if is_text:
-            pieces.append(rest)
-            rest = piece
+    """The message around texts of these sizes, with an empty piece where each goes."""
+    return tuple(_lay_out(cut, iter(sizes))[1])
+
+
+def _lay_out(cut: Cut, sizes: Iterator[int]) -> tuple[int, list[bytes]]:
+    """How long it is with the texts, and the pieces around them."""
+    size, last, laid = cut.least, cut.first, list[bytes]()
+    for one, piece in cut.rest:
+        if isinstance(one, int):
+            size += next(sizes)
+            laid += last, b""
+            last = piece
+            continue
+        length, around = _lay_out(one, sizes)
+        written = varint(length)
+        size += len(written) + length
+        around[0] = last + written + around[0]
+        last = around.pop() + piece
+        laid += around
+    laid.append(last)
+    return size, laid
+
+
+def fill_in(around: Sequence[bytes], texts: Sequence[bytes]) -> list[bytes]:
+    """The pieces with these texts in the place of the empty ones, every second of them."""
+    filled = [*around]
+    filled[1::2] = texts
+    return filled
+
+
+def cut(body: bytes) -> Cut:
+    """A serialised Any of a message with holes."""
+    return _cut_message(_ANY, body)
+
+
+def _cut_message(kind: Any, serialised: bytes) -> Cut:
+    """A byte of a number may look like a hole's: then another is looked for, or something is looked into in vain.
+
+    Most numbers are a byte, and most of the time is spent here: only those that are not are worth a call.
+    """
+    pieces, between, texts = list[bytes](), list[Cut](), list[int]()
+    at = done = 0
+    hole = serialised.find(_HOLE)
+    while hole >= 0:
+        tag, at = serialised[at], at + 1
+        if tag > _ONE_BYTE:
+            tag, at = _read_varint(serialised, at - 1)
+        if tag & 7 != _LENGTH:
+            at = _skip_number(serialised, at, tag & 7)
         else:
-            rest += prefixes[number] + piece
-    return (*pieces, rest)
-
-
-def in_turn(pieces: Sequence[bytes], filling: Sequence[bytes]) -> list[bytes]:
-    """A piece first and last, and what is filled in between them."""
-    joined = [b""] * (len(pieces) + len(filling))
-    joined[::2], joined[1::2] = pieces, filling
-    return joined
-
-
-def cut(message: Message) -> Cut:
-    """Of a message with holes."""
-    knife = _Knife(message.SerializeToString(deterministic=True))
-    knife.cut(message.DESCRIPTOR, 0, len(knife.serialised))
-    texts = tuple([number for is_text, number in knife.between if is_text])
-    pieces = (*knife.pieces, knife.serialised[knife.done :])
-    return Cut(pieces, tuple(knife.between), tuple(knife.lengths), texts)
-
-
-@dataclass
-class _Knife:
-    """What is cut off; `done` is how far."""
-
-    serialised: bytes
-    done: int = 0
-    pieces: list[bytes] = field(default_factory=list)
-    between: list[tuple[bool, int]] = field(default_factory=list)
-    lengths: list[Length] = field(default_factory=list)
-
-    def cut(self, kind: Any, at: int, end: int) -> Length:
-        """A message from here to there. A byte of a number may look like a hole's: then it is looked into in vain."""
-        serialised, least, packed = self.serialised, end - at, None
-        inside: list[int] = []
-        while at < end:
-            tag, at = _read_varint(serialised, at)
-            if tag & 7 == _VARINT:
-                _, at = _read_varint(serialised, at)
-                continue
-            if tag & 7 != _LENGTH:
-                at += _SIZES[tag & 7]
-                continue
-            length, begun = _read_varint(serialised, at)
+            length, begun = serialised[at], at + 1
+            if length > _ONE_BYTE:
+                length, begun = _read_varint(serialised, at)
             after = begun + length
-            if kind.full_name == _ANY and tag >> 3 == _TYPE_URL:
-                packed = message_type(serialised[begun:after].decode()).DESCRIPTOR
-            if serialised.find(_HOLE, begun, after) >= 0:
-                inside.append(self._cut_field(_Field(kind, tag >> 3, packed), at, begun, after))
-                least -= after - at
+            if hole < begun:
+                hole = serialised.find(_HOLE, begun)
+            if begun <= hole < after:
+                find = _cut_alike if length < _SHORT else _cut_field
+                found = find(_kind_inside(kind, tag >> 3, serialised), serialised[begun:after])
+                pieces.append(serialised[done:at])
+                between.append(found)
+                texts += found.texts
+                done = after
             at = after
-        return Length(least, (), tuple(inside))
-
-    def _cut_field(self, met: "_Field", at: int, begun: int, after: int) -> int:
-        """Its length, and what is behind it."""
-        place = self._cut_off(at, begun, is_text=False)
-        length = self.cut(met.message, begun, after) if met.message is not None else self._cut_text(begun, after)
-        self.lengths.append(length)
-        self.between[place] = (False, len(self.lengths) - 1)
-        return len(self.lengths) - 1
-
-    def _cut_text(self, begun: int, after: int) -> Length:
-        least, texts = after - begun, []
-        for symbol in SYMBOL_BYTES.finditer(self.serialised, begun, after):
-            texts.append(int(symbol[1]))
-            self._cut_off(symbol.start(), symbol.end(), is_text=True, number=texts[-1])
-            least -= symbol.end() - symbol.start()
-        return Length(least, tuple(texts), ())
-
-    def _cut_off(self, start: int, end: int, *, is_text: bool, number: int = 0) -> int:
-        self.pieces.append(self.serialised[self.done : start])
-        self.between.append((is_text, number))
-        self.done = end
-        return len(self.between) - 1
+        if hole < at:
+            hole = serialised.find(_HOLE, at)
+    return _join([*pieces, serialised[done:]], between, texts)
 
 
-class _Field(NamedTuple):
-    """Of a message, or of the value in an Any."""
+def _skip_number(serialised: bytes, at: int, wire_type: int) -> int:
+    return _read_varint(serialised, at)[1] if wire_type == _VARINT else at + _SIZES[wire_type]
 
-    kind: Any
-    number: int
-    packed: Any
 
-    @property
-    def message(self) -> Any:
-        """What is inside of it; None of a text."""
-        if self.kind.full_name == _ANY and self.number == _VALUE:
-            return self.packed
-        return self.kind.fields_by_number[self.number].message_type
+def _kind_inside(kind: Any, number: int, serialised: bytes) -> Any:
+    """Of the message that a field of this one holds; None of a text."""
+    if kind is _ANY:
+        return message_type(any_pb2.Any.FromString(serialised).type_url).DESCRIPTOR
+    return kind.fields_by_number[number].message_type
+
+
+def _cut_field(kind: Any, serialised: bytes) -> Cut:
+    """A message of this kind, or a text."""
+    if kind is not None:
+        return _cut_message(kind, serialised)
+    found = SYMBOL_BYTES.split(serialised)
+    texts = [int(number) for number in found[1::2]]
+    return _join(found[::2], texts, texts)
+
+
+def _join(pieces: Sequence[bytes], between: Sequence[int | Cut], texts: Sequence[int]) -> Cut:
+    return Cut(pieces[0], tuple(zip(between, pieces[1:], strict=True)), tuple(texts), sum(map(len, pieces)))
+
+
+_cut_alike = lru_cache(maxsize=256)(_cut_field)  # the key is the kind and the bytes, which are all that decides
 
 
 def _read_varint(serialised: bytes, at: int) -> tuple[int, int]:
@@ -168,6 +155,7 @@ def _read_varint(serialised: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
+@lru_cache(maxsize=4096)  # the key is the number
 def varint(number: int) -> bytes:
     """Seven bits a byte, the lowest first; all but the last byte have the eighth bit set."""
     written = bytearray()

@@ -7,7 +7,7 @@ from compiler.envoy.told import document_routes
 from compiler.mesh.holes import LONGEST_NAME, owner_of, texts_of
 from compiler.resources.model import Dataplane, Networking, Resource, ResourceKey
 from compiler.snapshot.canonical import Rendered, render
-from compiler.snapshot.template import make_template
+from compiler.snapshot.template import fill_each, make_template
 
 LABELS = {"kuma.io/workload": "web", "kuma.io/zone": "east"}
 WEB = Resource(ResourceKey("Dataplane", "default", "web"), LABELS, Dataplane(Networking(address="10.0.0.1")))
@@ -16,8 +16,9 @@ OWNER = owner_of(WEB)
 
 def told(zone: str) -> Rendered:
     message = document_routes("told", "/told", f'{{"zone":"{OWNER.zone}","workload":"{OWNER.workload}"}}')
-    template = make_template(render(ResourceType.ROUTE, "told", message), message)
-    return template.fill(texts_of(WEB, (), zone))
+    template = make_template(render(ResourceType.ROUTE, "told", message))
+    (filled,) = fill_each([template], texts_of(WEB, (), zone))
+    return filled
 
 
 def tags(one: Rendered) -> set[str]:

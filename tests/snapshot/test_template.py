@@ -19,7 +19,7 @@ from compiler.mesh.holes import fill, hole, owner_of, texts_of, zone_hole
 from compiler.resources.model import Dataplane, Networking, Resource, ResourceKey
 from compiler.snapshot.canonical import Rendered, render
 from compiler.snapshot.constraints import check_constraints
-from compiler.snapshot.template import Template, has_holes, make_template, with_addresses, without_holes
+from compiler.snapshot.template import Template, fill_each, has_holes, make_template, with_addresses, without_holes
 from tests.snapshot.sidecar import inbound_listener
 
 LABELS = {"kuma.io/workload": "web", "kuma.io/zone": "east"}
@@ -58,7 +58,12 @@ def traced(address: str, service: str, workload: str, zone: str) -> Listener:
 
 
 def template(kind: ResourceType, name: str, message: Message) -> Template:
-    return make_template(render(kind, name, message), message)
+    return make_template(render(kind, name, message))
+
+
+def filled(made: Template, texts: Sequence[str]) -> Rendered:
+    (one,) = fill_each([made], texts)
+    return one
 
 
 def rendered(message: Listener) -> Rendered:
@@ -69,15 +74,15 @@ def rendered(message: Listener) -> Rendered:
 def test_a_filled_listener_is_the_rendered_one(address: str) -> None:
     version = 6 if ":" in address else 4
     made = template(ResourceType.LISTENER, "in", listener(hole(0, version)))
-    assert made.fill([address]) == rendered(listener(address))
-    assert made.fill(["10.9.9.9"]) == rendered(listener("10.9.9.9"))
-    assert made.fill([address]) == rendered(listener(address))
+    assert filled(made, [address]) == rendered(listener(address))
+    assert filled(made, ["10.9.9.9"]) == rendered(listener("10.9.9.9"))
+    assert filled(made, [address]) == rendered(listener(address))
 
 
 def test_each_hole_gets_its_own_address() -> None:
     made = template(ResourceType.CLUSTER, "self", cluster(hole(1, 6), "10.1.1.1", hole(0, 4), hole(1, 6)))
-    filled = made.fill(["10.0.0.1", "fd00::2"])
-    assert filled == render(ResourceType.CLUSTER, "self", cluster("fd00::2", "10.1.1.1", "10.0.0.1", "fd00::2"))
+    whole = render(ResourceType.CLUSTER, "self", cluster("fd00::2", "10.1.1.1", "10.0.0.1", "fd00::2"))
+    assert filled(made, ["10.0.0.1", "fd00::2"]) == whole
 
 
 NAMES = st.text("abc-.:", min_size=1, max_size=255)
@@ -88,8 +93,8 @@ def test_names_are_filled_in_wherever_they_are(texts: Sequence[str]) -> None:
     """Of every length: what says how long something is may grow by a byte at each level."""
     made = template(ResourceType.LISTENER, "in", traced(hole(0, 4), OWNER.service, OWNER.workload, OWNER.zone))
     address, workload, service, zone = texts
-    filled, whole = made.fill(texts), rendered(traced(address, service, workload, zone))
-    assert (filled, filled.json, filled.member) == (whole, whole.json, whole.member)
+    found, whole = filled(made, texts), rendered(traced(address, service, workload, zone))
+    assert (found, found.json, found.member) == (whole, whole.json, whole.member)
 
 
 def test_only_what_has_an_address_is_each_replicas_own() -> None:
