@@ -53,16 +53,23 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def build(target: Path, root: Path = ROOT) -> bool:
-    """Whether anything had to be compiled; raises RuntimeError with what the compilers said."""
+    """Whether anything had to be compiled; raises RuntimeError with what the compilers said.
+
+    A folder that was made by this is emptied where it is old; one with anything else in it is refused.
+    """
     modules = list_modules(root)
     fingerprint = _take_fingerprint(root, modules)
     mark = target / ".native"
+    if not mark.exists() and target.exists() and any(target.iterdir()):
+        raise RuntimeError(f"{target} holds something else: name a folder that is empty or not there yet")
     fresh = not mark.exists() or mark.read_text() != fingerprint
     if fresh:
         shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        mark.touch()
     _copy(root, target)
     if fresh:
-        compile_modules(target, modules)
+        _compile(target, modules)
         mark.write_text(fingerprint)
     return fresh
 
@@ -73,9 +80,8 @@ def list_modules(root: Path = ROOT) -> tuple[str, ...]:
     return tuple(str(path.relative_to(root)) for path in found if path.name not in INTERPRETED)
 
 
-def compile_modules(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
-    """Beside their sources; returns what was made, the library that all of them share included."""
-    before = set(folder.rglob("*.so"))
+def _compile(folder: Path, modules: Iterable[str]) -> None:
+    """Beside their sources; the library that all of them share is the folder's."""
     setup = folder / "setup.py"
     setup.write_text(_SETUP.format(modules=list(modules)))
     command = [sys.executable, setup.name, "--quiet", "build_ext", "--inplace"]
@@ -84,7 +90,6 @@ def compile_modules(folder: Path, modules: Iterable[str]) -> tuple[str, ...]:
     shutil.rmtree(folder / "build", ignore_errors=True)
     if done.returncode:
         raise RuntimeError(f"{done.stdout}{done.stderr}")
-    return tuple(sorted(str(path.relative_to(folder)) for path in set(folder.rglob("*.so")) - before))
 
 
 def _copy(root: Path, target: Path) -> None:

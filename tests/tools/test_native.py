@@ -55,5 +55,13 @@ def test_what_cannot_be_compiled_says_why_and_is_tried_again(root: Path, tmp_pat
             native.build(target, root)
 
 
+def test_a_folder_of_something_else_is_left_alone(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    with pytest.raises(RuntimeError, match="holds something else"):
+        native.build(tmp_path / "mine", root)
+    assert (tmp_path / "mine/notes.txt").read_text() == "mine"
+
+
 def test_what_every_push_goes_through_is_compiled() -> None:
     assert {"compiler/xds/subscription.py", "compiler/http2/wire.py"} <= set(native.list_modules())
