@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from operator import is_, itemgetter
+from itertools import compress
+from operator import is_, is_not, itemgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 from urllib.parse import unquote
 
@@ -97,11 +98,17 @@ class Folder:
         return write_digest(self.id)
 
     def differing(self, old: "Folder | None") -> "list[tuple[str, Blob | Folder]]":
-        """The entries that are not the very same ones in `old`, in order."""
+        """The entries that are not the very same ones in `old`, in order; a zone has a thousand of them."""
         if old is None:
             return list(self.entries.items())
-        before = old.entries
-        return [one for one in self.entries.items() if before.get(one[0]) is not one[1]]
+        now, before = self.entries, old.entries
+        if self.has_names_of(old):
+            return list(compress(now.items(), map(is_not, now.values(), before.values())))
+        return [one for one in now.items() if before.get(one[0]) is not one[1]]
+
+    def has_names_of(self, old: "Folder") -> bool:
+        """Where it is so, it was made from `old` without one more name or one less: the very names, in order."""
+        return len(self.entries) == len(old.entries) and all(map(is_, self.entries, old.entries))
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +210,10 @@ class GenerationTree:
                 lines[name] = _line(name, entry)
         if old and len(entries) == len(before) and all(entries.get(name) is before.get(name) for name in edits):
             return old
-        ordered = _in_order(entries, before)
-        in_order = lines if ordered is entries else {name: lines[name] for name in ordered}
-        return Folder(ordered, in_order) if entries else None
+        if not edits.keys() <= before.keys():
+            entries = _in_order(entries)
+            lines = {name: lines[name] for name in entries}
+        return Folder(entries, lines) if entries else None
 
     def _replaced(self, old: Blob | Folder | None, edit: Snapshot | _Edits | None) -> Folder | None:
         folder = old if isinstance(old, Folder) else None
@@ -266,10 +274,8 @@ def _line(name: str, entry: Blob | Folder) -> bytes:
     return b"%b %b\0%b" % (b"100644" if isinstance(entry, Blob) else b"40000", name.encode(), entry.id)
 
 
-def _in_order(entries: dict[str, Blob | Folder], before: Mapping[str, object]) -> dict[str, Blob | Folder]:
-    """Git compares bytes, and a folder as if its name ended in a slash; without new names the order stands already."""
-    if entries.keys() <= before.keys():
-        return entries
+def _in_order(entries: dict[str, Blob | Folder]) -> dict[str, Blob | Folder]:
+    """Git compares bytes, and a folder as if its name ended in a slash."""
     return dict(sorted(entries.items(), key=lambda entry: entry[0].encode() + b"/" * isinstance(entry[1], Folder)))
 
 
@@ -306,7 +312,7 @@ def _folders(folder: Folder) -> Iterator[tuple[str, Folder]]:
 
 def _compare(old: Folder, new: Folder, changed: list[FolderChange], removed: list[NodeId]) -> None:
     """Neither is the folder of a proxy, so that there are no files in them."""
-    for name in sorted(old.entries.keys() - new.entries.keys()):
+    for name in () if new.has_names_of(old) else sorted(old.entries.keys() - new.entries.keys()):
         removed.extend(proxy.snapshot.node for proxy in _proxies_below(cast("Folder", old.entries[name])))
     for name, folder in new.differing(old):
         former = old.entries.get(name)

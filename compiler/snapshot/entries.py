@@ -16,6 +16,8 @@ _TOO_SHORT: Final = 100
 """Content of which compression takes nothing off, but 20 µs."""
 _SHORT: Final = 1000
 """Content for which zlib's usual window costs more to set up than all the rest."""
+_BLOCK: Final = (1 << 16) - 1
+"""The most that zlib stores in one block."""
 _KINDS: Final = {"commit": 1, "tree": 2, "blob": 3}
 _DELTA_BY_OFFSET: Final = 6
 _STORED: Final = struct.Struct("<3sHH")
@@ -65,14 +67,9 @@ def make_entries(groups: Sequence[Sequence[GitObject]]) -> list[Entry]:
                 entries.append(Entry(one.id, _header(_DELTA_BY_OFFSET, len(delta)), _compress(delta), place))
                 continue
             base, place, content = Base(pieces) if len(group) > 1 else None, len(entries), b"".join(pieces)
-            compressed = _store(content) if _is_ids(one, content) else _compress(content)
+            compressed = _store(content) if one.kind == "tree" else _compress(content)
             entries.append(Entry(one.id, _header(_KINDS[one.kind], len(content)), compressed))
     return entries
-
-
-def _is_ids(one: GitObject, content: bytes) -> bool:
-    """A short tree is little else, and no id is like another."""
-    return one.kind == "tree" and len(content) < _SHORT
 
 
 def _compress(content: bytes) -> bytes:
@@ -86,8 +83,10 @@ def _compress(content: bytes) -> bytes:
 
 
 def _store(content: bytes) -> bytes:
-    """What zlib makes of little at level 0: one block, as it is."""
+    """What zlib makes of it at level 0; half of a tree is ids, which nothing makes smaller, and a zone's is long."""
     length = len(content)
+    if length > _BLOCK:
+        return zlib.compress(content, 0)
     header = _STORED.pack(_WINDOW_OF_512, length, length ^ 0xFFFF)
     return header + content + _CHECKSUM.pack(zlib.adler32(content))
 

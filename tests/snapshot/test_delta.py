@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from compiler.snapshot import entries
 from compiler.snapshot.canonical import file_bytes
 from compiler.snapshot.delta import Base
-from compiler.snapshot.digest import Blob, blob_id
+from compiler.snapshot.digest import Blob, Folder, blob_id
 from compiler.snapshot.objects import GitObject, write_pack
 from tests.snapshot.generations import cluster
 
@@ -95,6 +95,22 @@ def test_what_is_too_short_for_compression_is_stored_as_zlib_would(length: int) 
     content = bytes(range(length))
     compressor = zlib.compressobj(0, wbits=9, memLevel=1)
     assert entries._compress(content) == compressor.compress(content) + compressor.flush()
+
+
+@pytest.mark.parametrize("proxies", [3, 1500, 3000])
+def test_a_tree_of_any_length_is_stored_as_it_is(tmp_path: Path, proxies: int) -> None:
+    """3,000 entries take more than the 64 KiB that zlib stores in one block."""
+    file = _file(1)
+    tree = Folder({f"workload-{number:05}.json": file for number in range(proxies)})
+    data = tmp_path / "data"
+    subprocess.run(["git", "init", "-q", "--bare", str(data)], check=True)
+    objects = [GitObject("blob", file.id, file), GitObject("tree", tree.id, tree)]
+    write_pack(data / "objects/pack", objects)
+    said = subprocess.run(["git", "cat-file", "tree", tree.id.hex()], cwd=data, check=True, capture_output=True)
+    assert said.stdout == tree.content
+    (pack,) = (data / "objects/pack").glob("*.pack")
+    assert tree.content[:60_000] in pack.read_bytes()
+    subprocess.run(["git", "fsck", "--strict", "--full"], cwd=data, check=True, capture_output=True)
 
 
 def _file(*seconds: int) -> Blob:
