@@ -24,6 +24,7 @@ from compiler.mesh.names import NO_ZONE
 from compiler.mesh.order import Origin
 from compiler.mesh.reachability import index_callers
 from compiler.policies import POLICIES
+from compiler.resources.by_key import ByKey
 from compiler.resources.initial import Everything
 from compiler.resources.model import Resource, ResourceKey
 from compiler.resources.reading import Reading
@@ -73,7 +74,7 @@ class Compiler:
     _taken: dict[ResourceKey, Taken] = field(default_factory=dict)
     _wrong: dict[ResourceKey, Taken] = field(default_factory=dict)
     _changes: dict[tuple[Origin, bool], int] = field(default_factory=dict)
-    _snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    _snapshots: ByKey[str, Snapshot] = field(default_factory=ByKey)
     _unkept: dict[ResourceKey, Snapshot | None] = field(default_factory=dict)
     _files: GenerationTree = field(default_factory=GenerationTree)
     _nodes: Nodes = field(default_factory=Nodes)
@@ -214,11 +215,10 @@ class Compiler:
         if gone:
             gone -= {snapshot.node for snapshot in changed}
         self._files = self._files.with_changes(changed, gone)
-        for node in gone:
-            self._snapshots.pop(str(node), None)
-        self._snapshots |= {str(snapshot.node): snapshot for snapshot in changed}
+        named = {str(snapshot.node): snapshot for snapshot in changed}
+        self._snapshots = self._snapshots.with_changes(named, map(str, gone))
         self._unkept.clear()
-        return Generation(tree.commit, tree.tree, self._files.digest, dict(self._snapshots))
+        return Generation(tree.commit, tree.tree, self._files.digest, self._snapshots)
 
     def _has_left(self, key: ResourceKey, node: NodeId) -> bool:
         return key not in self._taken or self._taken[key].snapshot.node != node

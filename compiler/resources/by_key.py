@@ -4,28 +4,33 @@ from collections.abc import Hashable, ItemsView, Iterable, Iterator, KeysView, M
 from operator import itemgetter
 from typing import Any, TypeVar, overload
 
+from immutables import Map
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
 
 
 class ByKey(Mapping[K, V]):
-    """Sorted when somebody walks it, since most commits change what a few keys stand for and nobody walks them all."""
+    """Never changed; one with changes shares all else with it, so that a commit pays for what it touches.
 
-    __slots__ = ("_entries", "_is_sorted")
+    Sorted when somebody walks it, since most commits change what a few keys stand for and nobody walks them all.
+    """
+
+    __slots__ = ("_entries", "_sorted")
 
     def __init__(self, entries: Mapping[K, V] | None = None) -> None:
-        self._entries = dict(entries or {})
-        self._is_sorted = not self._entries
+        self._entries: Map[K, V] = Map(entries or {})
+        self._sorted: dict[K, V] | None = None
 
-    def with_changes(self, changes: Mapping[K, V], gone: Iterable[K]) -> "ByKey[K, V]":
-        """A mapping of its own; this one stays as it is."""
+    def with_changes(self, changes: Mapping[K, V], gone: Iterable[K] = ()) -> "ByKey[K, V]":
+        """A mapping of its own; what is gone is taken out last."""
         changed: ByKey[K, V] = ByKey()
-        entries = changed._entries = dict(self._entries)
-        entries |= changes
-        changed._is_sorted = self._is_sorted and len(entries) == len(self._entries)
-        for key in gone:
-            entries.pop(key, None)
+        with self._entries.mutate() as entries:
+            entries.update(changes)
+            for key in gone:
+                entries.pop(key, None)
+        changed._entries = entries.finish()
         return changed
 
     def __getitem__(self, key: K) -> V:
@@ -46,24 +51,27 @@ class ByKey(Mapping[K, V]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._sorted())
+        return iter(self._walked())
 
     def keys(self) -> KeysView[K]:
         """As a dict has them, and as quick."""
-        return self._sorted().keys()
+        return self._walked().keys()
 
     def items(self) -> ItemsView[K, V]:
         """As a dict has them, and as quick."""
-        return self._sorted().items()
+        return self._walked().items()
 
     def values(self) -> ValuesView[V]:
         """As a dict has them, and as quick."""
-        return self._sorted().values()
+        return self._walked().values()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ByKey, (self._walked(),))
 
     def __repr__(self) -> str:
-        return f"ByKey({self._sorted()!r})"
+        return f"ByKey({self._walked()!r})"
 
-    def _sorted(self) -> dict[K, V]:
-        if not self._is_sorted:
-            self._entries, self._is_sorted = dict(sorted(self._entries.items(), key=itemgetter(0))), True
-        return self._entries
+    def _walked(self) -> dict[K, V]:
+        if self._sorted is None:
+            self._sorted = dict(sorted(self._entries.items(), key=itemgetter(0)))
+        return self._sorted
