@@ -190,6 +190,7 @@ class Memo:
             for source in node.sources:
                 source.let_go(node)
                 self._loose.add(source)
+        self._loose.clear()  # a set that was large once is searched through for each that is taken out of it
 
     def count(self, name: str, number: int) -> None:
         """Add to `computed` what is not a query's run."""

@@ -135,10 +135,10 @@ def _load_names(memo: Memo, moves: Iterable[Slot]) -> None:
 
 def _load_examples(memo: Memo, moves: Iterable[Slot]) -> None:
     for mesh in {str(slot[1]) for table, slot in moves if cast(object, table) is KEYS and slot[0] in _PROXIES}:
-        proxies = proxy_keys(memo, mesh)
-        kept = [key for key in memo.read(EXAMPLES, mesh) if key in proxies]
-        wanted = min(_EXAMPLES, len(proxies))
-        others = nsmallest(wanted - len(kept), proxies.difference(kept)) if len(kept) < wanted else ()
+        by_kind = {kind: memo.read(KEYS, (kind, mesh)) for kind in _PROXIES}
+        kept = [key for key in memo.read(EXAMPLES, mesh) if key in by_kind[key.type]]
+        missing = min(_EXAMPLES, sum(map(len, by_kind.values()))) - len(kept)
+        others = nsmallest(missing, proxy_keys(memo, mesh).difference(kept)) if missing else ()
         memo.write(EXAMPLES, mesh, (*kept, *others))
 
 

@@ -46,7 +46,7 @@ def index_callers(memo: Memo, meshes: Iterable[str]) -> None:
         services = memo.ask(SERVICE_KEYS, mesh) if trims(memo, mesh) else ()
         before = memo.read(INDEXED, mesh)
         moved = set(services).symmetric_difference(before) if services != before else set()
-        gone = moved.difference(services)
+        gone = moved.difference(services) if moved else moved
         _index(
             memo,
             mesh,
