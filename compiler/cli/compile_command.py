@@ -48,6 +48,6 @@ def _compile(path: Path, ref: str | None, out: Path | None, zone: str | None) ->
     for finding in diagnostics:
         typer.echo(f"{finding.position}: {finding.level.value}[{finding.code}]: {finding.message}", err=True)
     if out is not None:
-        write_generation(generation, out)
+        write_generation(generation, out, compiled.value.files)
     typer.echo(generation.digest)
     return FINE

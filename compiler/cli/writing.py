@@ -14,11 +14,15 @@ _UNFINISHED = ".unfinished"
 """Where snapshots stand until all are written: whoever looks for `meshes` finds them whole or not at all."""
 
 
-def write_generation(generation: Generation, out: Path) -> None:
-    """`out` must be new or empty, so that nothing of an older compile stays behind in it."""
+def write_generation(generation: Generation, out: Path, tree: GenerationTree | None = None) -> None:
+    """`out` must be new or empty, so that nothing of an older compile stays behind in it.
+
+    `tree` saves making it again.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Stop(f"{out}: is not an empty directory; choose another one, or empty it first")
-    _write(GenerationTree.build(generation.snapshots.values()).meshes, out / _UNFINISHED)
+    tree = tree or GenerationTree.build(generation.snapshots.values())
+    _write(tree.meshes, out / _UNFINISHED)
     limits = collect_rate_limits(generation.snapshots.values())
     warn_of_rate_limits(limits)
     write_rate_limits(limits, out / "ratelimits")
