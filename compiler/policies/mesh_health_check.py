@@ -96,6 +96,7 @@ def add_check(conf: HealthCheck, cluster: Cluster, site: Site) -> None:
         sink = check.event_logger.add(name="envoy.health_check.event_sinks.file")
         sink.typed_config.CopyFrom(pack(HealthCheckEventFileSink(event_log_path=conf.event_log_path)))
     cluster.health_checks.append(check)
+    cluster.ignore_health_on_host_removal = True  # or who is taken out of Git is called for as long as it answers
     _set_panic(conf, cluster)
 
 

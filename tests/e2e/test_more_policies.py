@@ -91,6 +91,18 @@ def test_an_endpoint_that_fails_its_check_gets_no_calls(shop: Shop) -> None:
     assert "/health" in shop.api[1].paths()
 
 
+def test_an_endpoint_that_left_gets_no_calls_though_its_check_succeeds(shop: Shop) -> None:
+    """Envoy by itself goes on calling who was taken out for as long as the checks are answered."""
+    often = "interval: 100ms, timeout: 1s, unhealthyThreshold: 1, healthyThreshold: 1, noTrafficInterval: 100ms"
+    shop.applied(check=to_api("MeshHealthCheck", "check", f"default: {{{often}, http: {{path: /}}}}"))
+    assert {get(shop.places["client_api"]).application for _ in range(10)} == {"api-v1", "api-v2"}
+
+    leaving = "tags: {kuma.io/service: api, kuma.io/protocol: http, version: v1}"
+    assert leaving in shop.base["proxies.yaml"]
+    shop.applied(proxies=shop.base["proxies.yaml"].replace(leaving, f"state: NotReady\n      {leaving}"))
+    assert {get(shop.places["client_api"]).application for _ in range(10)} == {"api-v2"}
+
+
 def test_connections_are_split_by_weight(shop: Shop) -> None:
     """Of 100, a share of 25 % is outside of 8 % to 46 % once in ten thousand runs."""
     backends = "[{kind: MeshService, name: store, weight: 3}, {kind: MeshService, name: api, weight: 1}]"
