@@ -49,15 +49,21 @@ def check_admin_port(networking: Mapping[str, Any], pointer: str) -> Iterator[Fi
 
 
 def find_conflicts(listening: list[tuple[str, int]]) -> Iterator[tuple[int, int]]:
-    """Entries with the port of an earlier one, and that one; an unspecified address has every other one's port too."""
-    taken: dict[int, dict[str, int]] = {}
+    """Entries with the port of an earlier one, and that one; `0.0.0.0` has every IPv4 one's too, `::` every IPv6 one's.
+
+    A name may be of both kinds.
+    """
+    taken: dict[tuple[int, object], int] = {}
     for index, (address, port) in enumerate(listening):
-        name = "" if _is_unspecified(address) else address
-        others = taken.setdefault(port, {})
-        earlier = others.get(name, others.get("", next(iter(others.values()), None) if not name else None))
-        if earlier is not None:
-            yield index, earlier
-        others.setdefault(name, index)
+        parsed = _parse(address)
+        kinds = (4, 6) if parsed is None else (parsed.version,)
+        everywhere = parsed is not None and parsed.is_unspecified
+        rivals = [*kinds] if everywhere else [address, *(("all", kind) for kind in kinds)]
+        found = [taken[port, rival] for rival in rivals if (port, rival) in taken]
+        if found:
+            yield index, min(found)
+        for own in (address, *kinds, *(("all", kind) for kind in kinds if everywhere)):
+            taken.setdefault((port, own), index)
 
 
 def is_loopback(text: str) -> bool:
@@ -68,11 +74,6 @@ def is_loopback(text: str) -> bool:
 
 def _looks_like_ip(text: str) -> bool:
     return ":" in text or text.replace(".", "").isdigit()
-
-
-def _is_unspecified(text: str) -> bool:
-    parsed = _parse(text)
-    return parsed is not None and parsed.is_unspecified
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from compiler.resources.checks.addresses import find_conflicts
 from tests.resources.build import dataplane, mistakes
 
 INBOUND = "inbound: [{port: 80, name: http}]"
@@ -131,3 +132,23 @@ def test_the_template_of_a_set_is_held_to_the_same() -> None:
     spec = f"{{template: {template}, instances: [{{name: a, address: 10.0.0.1}}]}}"
     text = f"type: DataplaneSet\nmesh: default\nname: s\nspec: {spec}"
     assert mistakes(text) == [("exclusive-fields", "/spec/template/probes")]
+
+
+@pytest.mark.parametrize(
+    ("listening", "expected"),
+    [
+        (("10.0.0.1:80", "10.0.0.1:80"), [(1, 0)]),
+        (("10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:81"), []),
+        (("10.0.0.1:80", "0.0.0.0:80", "10.0.0.2:80"), [(1, 0), (2, 1)]),
+        (("0.0.0.0:80", "::1:80", ":::80"), [(2, 1)]),
+        (("0.0.0.0:80", ":::80", "fd00::1:80", "10.0.0.1:80"), [(2, 1), (3, 0)]),
+        (("0.0.0.0:80", ":::80"), []),
+        (("a.host:80", "a.host:80", "0.0.0.0:80", "other.host:80"), [(1, 0), (2, 0), (3, 2)]),
+    ],
+)
+def test_an_unspecified_address_takes_a_port_from_its_own_kind(
+    listening: tuple[str, ...], expected: list[tuple[int, int]]
+) -> None:
+    """Envoy takes 0.0.0.0 and ::, or ::1, side by side."""
+    parts = (one.rpartition(":") for one in listening)
+    assert list(find_conflicts([(address, int(port)) for address, _, port in parts])) == expected
