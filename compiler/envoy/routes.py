@@ -209,6 +209,9 @@ def _forwarding(
             action.host_rewrite_literal = route.rewrite.hostname
         if route.rewrite.to_backend:
             action.auto_host_rewrite.value = True
+        if (found := route.rewrite.from_path) is not None:
+            action.host_rewrite_path_regex.pattern.regex = found.pattern
+            action.host_rewrite_path_regex.substitution = found.substitution
         _rewrite_path(action, route.rewrite.path, below=below)
     for mirror in route.mirrors:
         _add_mirror(action, mirror)
@@ -253,6 +256,10 @@ def _rewrite_path(action: RouteAction | RedirectAction, change: PathChange | Non
         return
     if change.type == "ReplacePrefixMatch" and below:
         action.prefix_rewrite = change.value.rstrip("/") + "/"
+        return
+    if change.type == "ReplaceRegexMatch":
+        action.regex_rewrite.CopyFrom(RegexMatchAndSubstitute(substitution=change.value))
+        action.regex_rewrite.pattern.regex = change.pattern
         return
     action.regex_rewrite.CopyFrom(RegexMatchAndSubstitute(substitution=_literal(change.value or "/")))
     action.regex_rewrite.pattern.regex = _ANYTHING

@@ -38,10 +38,18 @@ class HeaderChange(Value, frozen=True):
 
 
 class PathChange(Value, frozen=True):
-    """`type`: ReplaceFullPath or ReplacePrefixMatch."""
+    """`type`: ReplaceFullPath, ReplacePrefixMatch, or ReplaceRegexMatch with the `pattern` whose matches go."""
 
     type: str
     value: str
+    pattern: str = ""
+
+
+class HostFromPath(Value, frozen=True):
+    """What is substituted for the matches of a pattern in the path, which is the new host then."""
+
+    pattern: str
+    substitution: str
 
 
 class Redirect(Value, frozen=True):
@@ -58,6 +66,7 @@ class Rewrite(Value, frozen=True):
     hostname: str = ""
     path: PathChange | None = None
     to_backend: bool = False
+    from_path: HostFromPath | None = None
 
 
 class Mirror(Value, frozen=True):

@@ -14,6 +14,7 @@ from compiler.mesh.http_route import (
     Backend,
     HeaderChange,
     HeaderMatch,
+    HostFromPath,
     HttpRoute,
     Mirror,
     PathChange,
@@ -160,7 +161,13 @@ def _rewrite(filters: Iterable[Conf]) -> Rewrite | None:
     host = _host_set(filters)
     if conf is None:
         return Rewrite(host) if host else None
-    return Rewrite(conf.get("hostname", host), _path(conf.get("path")), bool(conf.get("hostToBackendHostname")))
+    from_path = conf.get("hostnameFromPath")
+    return Rewrite(
+        conf.get("hostname", host),
+        _path(conf.get("path")),
+        bool(conf.get("hostToBackendHostname")),
+        HostFromPath(from_path["pattern"], from_path["substitution"]) if from_path else None,
+    )
 
 
 def _host_set(filters: Iterable[Conf]) -> str:
@@ -172,6 +179,9 @@ def _host_set(filters: Iterable[Conf]) -> str:
 def _path(conf: Mapping[str, Any] | None) -> PathChange | None:
     if conf is None:
         return None
+    if conf["type"] == "ReplaceRegexMatch":
+        regex = conf["replaceRegexMatch"]
+        return PathChange(conf["type"], regex["substitution"], regex["pattern"])
     value = conf.get("replaceFullPath") if conf["type"] == "ReplaceFullPath" else conf.get("replacePrefixMatch")
     return PathChange(conf["type"], value or "")
 

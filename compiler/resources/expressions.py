@@ -17,6 +17,7 @@ _ESCAPE: Final = re.compile(rf"\\(?:[dDsSwWbBAzC]|[pP](?:[A-Z]|\{{\^?\w+\}})|{_C
 _MEMBER: Final = re.compile(rf"\\(?:{_CHARACTER})")
 _IN_CLASS: Final = re.compile(r"\\(?:[dDsSwW]|[pP](?:[A-Z]|\{\^?\w+\}))|\[:\^?[a-z]+:\]")
 _QUOTED: Final = re.compile(r"\\Q(?:[^\\]|\\(?!E))*(?:\\E|\\?\Z)")
+_WRITTEN_ESCAPE: Final = re.compile(r"\\(.|\Z)", re.DOTALL)
 _UNKNOWN_GROUPS: Final = {
     "?=": "look-ahead",
     "?!": "look-ahead",
@@ -38,6 +39,19 @@ def refuse_expression(text: str) -> str | None:
     return None
 
 
+def refuse_substitution(expression: str, substitution: str) -> str | None:
+    r"""Why RE2 cannot put this in the place of what a readable expression matches: `\\1` is its first group."""
+    reader = _Reader(expression)
+    reader.read()
+    for escape in _WRITTEN_ESCAPE.finditer(substitution):
+        named = escape[1]
+        if not named.isascii() or not (named == "\\" or named.isdigit()):
+            return f"{escape[0]} stands for nothing: a backslash goes before a group's number, or another backslash"
+        if named != "\\" and int(named) > reader.captured:
+            return f"{escape[0]} stands for a group that the expression has not"
+    return None
+
+
 class _Unreadable(ValueError):
     """The reading ends at the first thing that RE2 does not have."""
 
@@ -49,6 +63,7 @@ class _Reader:
         self.text = text
         self.at = 0
         self.groups = [1]
+        self.captured = 0
         self.last = 0
         """The greatest number of repeats within what a quantifier would repeat; 0 where there is nothing to repeat."""
 
@@ -87,6 +102,9 @@ class _Reader:
             self.at = found.end()
             if flags and flags["end"] == ")":
                 return
+            self.captured += name is not None
+        else:
+            self.captured += 1
         self.groups.append(1)
         self.last = 0
 

@@ -127,7 +127,31 @@ def test_many_listeners_are_compared_quickly() -> None:
 
 
 REWRITE = "{filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]}"
+REGEX = (
+    "{{filters: [{{type: URLRewrite, urlRewrite: "
+    "{{path: {{type: ReplaceRegexMatch, replaceRegexMatch: {{pattern: '{0}', substitution: '{1}'}}}}}}}}]}}"
+)
+REGEX_AT = f"{RULE}/default/filters/0/urlRewrite/path/replaceRegexMatch"
+FROM_PATH = "hostnameFromPath: {pattern: a, substitution: b}"
 ROUTES = {
+    "what matches in a path": (route(default=REGEX.format("^/(.*)-(?P<b>.*)$", r"/\2-\1\\\0")), []),
+    "an expression for a path that RE2 refuses": (
+        route(default=REGEX.format("(?!a)", "")),
+        [("bad-value", f"{REGEX_AT}/pattern")],
+    ),
+    "a group that does not capture": (
+        route(default=REGEX.format("(?:a)(?i)b", r"\1")),
+        [("bad-value", f"{REGEX_AT}/substitution")],
+    ),
+    "a letter behind a backslash": (
+        route(default=REGEX.format("a", r"\n")),
+        [("bad-value", f"{REGEX_AT}/substitution")],
+    ),
+    "a backslash at the end": (route(default=REGEX.format("a", "b\\")), [("bad-value", f"{REGEX_AT}/substitution")]),
+    "a host and a host out of the path": (
+        route(default=f"{{filters: [{{type: URLRewrite, urlRewrite: {{hostname: a.b, {FROM_PATH}}}}}]}}"),
+        [("exclusive-fields", f"{RULE}/default/filters/0/urlRewrite/hostname")],
+    ),
     "a prefix that is rewritten": (route("{path: {type: PathPrefix, value: /a}}", REWRITE), []),
     "no prefix to rewrite": (
         route("{path: {type: Exact, value: /a}}", REWRITE),

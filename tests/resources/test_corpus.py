@@ -53,7 +53,6 @@ OTHERWISE: Mapping[str, str] = {
     "meshopentelemetrybackend-accept-env-full-valid": "variables of a workload, at which nobody looks",
     "rate-limit-k8s-ratelimit-3bdf372d": "callers are told by their service alone",
     "traffic-metrics-k8s-mesh-78bf83e3": "metrics by the mesh's mutual TLS",
-    "uni-trafficroute-c1ffac25": "a MeshHTTPRoute has no regular expression that rewrites a path",
     "cli-user-create-mt-no-status.federated": "asks which control plane is written to",
     "cli-user-create-mt-spec-origin.federated": "asks which control plane is written to",
     "virtual-outbound-k8s-virtualoutbound-1db059e9": "no parameter stands for kuma.io/service, as Kuma asks",

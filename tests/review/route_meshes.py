@@ -226,8 +226,17 @@ def _header(draw: st.DrawFn) -> Document:
 _CHANGES = (
     None,
     {"type": "ReplaceFullPath", "replaceFullPath": "/whole"},
+    {"type": "ReplaceRegexMatch", "replaceRegexMatch": {"pattern": "^/([^/]*)(.*)$", "substitution": r"/\2\1\\"}},
+    {"type": "ReplaceRegexMatch", "replaceRegexMatch": {"pattern": "[a-c]", "substitution": r"\0\0"}},
+)
+_CHANGES_OF_PREFIXES = (
+    *_CHANGES,
     {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"},
     {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"},
+)
+_HOSTS = (
+    {"hostname": "other.example"},
+    {"hostnameFromPath": {"pattern": "^/([a-z]*).*$", "substitution": r"\1.example"}},
 )
 
 
@@ -245,10 +254,10 @@ def _filters(draw: st.DrawFn, *, prefixed: bool) -> list[Document]:
         field = draw(st.sampled_from(["Request", "Response"]))
         modifier = {name: change[name] for name in sorted(kept)}
         found.append({"type": f"{field}HeaderModifier", f"{field.lower()}HeaderModifier": modifier})
-    path = draw(st.sampled_from(_CHANGES if prefixed else _CHANGES[:2]))
+    path = draw(st.sampled_from(_CHANGES_OF_PREFIXES if prefixed else _CHANGES))
     match draw(st.sampled_from(["", "", "URLRewrite", "RequestRedirect"])):
         case "URLRewrite":
-            host = {"hostname": "other.example"} if draw(st.booleans()) or path is None else {}
+            host = draw(st.sampled_from(_HOSTS)) if draw(st.booleans()) or path is None else {}
             found.append({"type": "URLRewrite", "urlRewrite": host | ({"path": path} if path else {})})
         case "RequestRedirect":
             port = {"port": draw(st.sampled_from([80, 443, 8443]))} if draw(st.booleans()) else {}

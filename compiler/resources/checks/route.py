@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.diagnostics import Severity
-from compiler.resources.checks.expressions import check_expression
+from compiler.resources.checks.expressions import check_expression, check_substitution
 from compiler.resources.checks.lists import repeated
 from compiler.resources.findings import (
     BAD_VALUE,
@@ -28,7 +28,9 @@ _FILTER_FIELDS: Final[Mapping[str, str]] = {
 _PATH_FIELDS: Final[Mapping[str, str]] = {
     "ReplaceFullPath": "replaceFullPath",
     "ReplacePrefixMatch": "replacePrefixMatch",
+    "ReplaceRegexMatch": "replaceRegexMatch",
 }
+_NEW_HOSTS: Final = ("hostname", "hostnameFromPath", "hostToBackendHostname")
 _MODIFIERS: Final = ("RequestHeaderModifier", "ResponseHeaderModifier")
 _PARTS: Final = ("remove", "set", "add")
 _AFTER_REDIRECT: Final = frozenset({"URLRewrite", "RequestMirror"})
@@ -148,7 +150,7 @@ def _changes(modifier: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
 def _check_host(filters: Sequence[Mapping[str, Any]], pointer: str) -> Iterator[Finding]:
     """A host that is set as a header is one that is rewritten."""
     rewrites = [each.get("urlRewrite", {}) for each in filters]
-    if any("hostname" in one or one.get("hostToBackendHostname") for one in rewrites):
+    if any(one.get(name) for one in rewrites for name in _NEW_HOSTS):
         for index, each in enumerate(filters):
             for name, part, place in _changes(each.get("requestHeaderModifier", {})):
                 if (name, part) == ("host", "set"):
@@ -188,6 +190,12 @@ def _check_moved(kind: str, conf: Mapping[str, Any], pointer: str) -> Iterator[F
         yield Finding(pointer, BAD_VALUE, message, "say scheme, hostname, path or port", severity=Severity.WARNING)
     if kind == "URLRewrite" and not any(conf.values()):
         yield Finding(pointer, NO_EFFECT, "the filter rewrites nothing", "say hostname or path")
+    if "hostnameFromPath" in conf:
+        yield from check_substitution(conf["hostnameFromPath"], join(pointer, "hostnameFromPath"))
+        for other in _NEW_HOSTS:
+            if other != "hostnameFromPath" and conf.get(other):
+                message = f"hostnameFromPath and {other} exclude each other"
+                yield Finding(join(pointer, other), EXCLUSIVE_FIELDS, message, "keep one", on_key=True)
 
 
 def _check_modifier(modifier: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -214,6 +222,8 @@ def _check_path_modifier(
     wanted = _PATH_FIELDS[path["type"]]
     if wanted not in path:
         yield Finding(pointer, MISSING_FIELD, f"{path['type']} needs {wanted}")
+    elif wanted == "replaceRegexMatch":
+        yield from check_substitution(path[wanted], join(pointer, wanted))
     elif path[wanted] and not path[wanted].startswith("/"):
         yield Finding(join(pointer, wanted), BAD_VALUE, "a path must begin with a slash", severity=Severity.WARNING)
     for other in _PATH_FIELDS.values():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from compiler.resources.checks.expressions import check_expression, check_substitution
 from compiler.resources.findings import BAD_VALUE, EXCLUSIVE_FIELDS, MISSING_FIELD, Finding, join
 from compiler.resources.model import SERVICE
 
@@ -48,6 +49,12 @@ def _check_destination(tags: Mapping[str, str], at: str) -> Iterator[Finding]:
 def _check_match(rule: Mapping[str, Any], at: str) -> Iterator[Finding]:
     if not any(rule.get("match", {}).get(field) for field in ("method", "path", "headers")):
         yield Finding(at, MISSING_FIELD, "it matches nothing", "give method, path or headers")
+    match = rule.get("match", {})
+    matchers = {("method",): match.get("method", {}), ("path",): match.get("path", {})}
+    matchers |= {("headers", name): matcher for name, matcher in match.get("headers", {}).items()}
+    for steps, matcher in matchers.items():
+        if "regex" in matcher:
+            yield from check_expression(matcher["regex"], join(at, *steps, "regex"))
 
 
 def _check_modify(rule: Mapping[str, Any], at: str) -> Iterator[Finding]:
@@ -58,3 +65,6 @@ def _check_modify(rule: Mapping[str, Any], at: str) -> Iterator[Finding]:
     if "rewritePrefix" in modify.get("path", {}) and "prefix" not in rule.get("match", {}).get("path", {}):
         pointer = join(at, "path", "rewritePrefix")
         yield Finding(pointer, BAD_VALUE, "without match.path.prefix there is no prefix to be rewritten", on_key=True)
+    for steps in (("path", "regex"), ("host", "fromPath")):
+        if steps[1] in modify.get(steps[0], {}):
+            yield from check_substitution(modify[steps[0]][steps[1]], join(at, *steps))

@@ -58,7 +58,7 @@ def _headers(headers: Mapping[str, Any], at: str, found: list[Finding]) -> Itera
 def read_filters(rule: Mapping[str, Any], at: str, found: list[Finding]) -> list[Any]:
     """What is changed of a request, in the order in which Envoy does it anyway."""
     modify, at = rule.get("modify", {}), join(at, "modify")
-    rewrite = given({"path": _rewritten_path(modify, at, found), "hostname": _rewritten_host(modify, at, found)})
+    rewrite = given({"path": _rewritten_path(modify, at), **_rewritten_host(modify, at, found)})
     filters: list[Any] = [Said({"type": "URLRewrite", "urlRewrite": rewrite}, at)] if rewrite else []
     for field, kind in (("requestHeaders", "RequestHeaderModifier"), ("responseHeaders", "ResponseHeaderModifier")):
         if changed := _changed_headers(modify.get(field, {}), join(at, field), found):
@@ -66,29 +66,26 @@ def read_filters(rule: Mapping[str, Any], at: str, found: list[Finding]) -> list
     return filters
 
 
-def _rewritten_path(modify: Mapping[str, Any], at: str, found: list[Finding]) -> Said | None:
+def _rewritten_path(modify: Mapping[str, Any], at: str) -> Said | None:
     path, at = modify.get("path"), join(at, "path")
     if path is None:
         return None
     if "regex" in path:
-        message = "a MeshHTTPRoute cannot rewrite a path by a regular expression"
-        found.append(unsayable(join(at, "regex"), message, "use rewritePrefix, or a MeshProxyPatch", on_key=True))
-        return None
+        regex = Said(path["regex"], join(at, "regex"), copied=True)
+        return Said({"type": "ReplaceRegexMatch", "replaceRegexMatch": regex}, at)
     prefix = Said(path["rewritePrefix"], join(at, "rewritePrefix"))
     return Said({"type": "ReplacePrefixMatch", "replacePrefixMatch": prefix}, at)
 
 
-def _rewritten_host(modify: Mapping[str, Any], at: str, found: list[Finding]) -> Said | None:
+def _rewritten_host(modify: Mapping[str, Any], at: str, found: list[Finding]) -> dict[str, Said]:
     host, at = modify.get("host"), join(at, "host")
     if host is None:
-        return None
+        return {}
     if "fromPath" in host:
-        message = "a MeshHTTPRoute cannot take the host out of the path"
-        found.append(unsayable(join(at, "fromPath"), message, "use value, or a MeshProxyPatch", on_key=True))
-        return None
+        return {"hostnameFromPath": Said(host["fromPath"], join(at, "fromPath"), copied=True)}
     if not _HOST.fullmatch(host["value"]):
         found.append(unsayable(join(at, "value"), "the host must be a domain name of lower-case letters"))
-    return Said(host["value"], join(at, "value"))
+    return {"hostname": Said(host["value"], join(at, "value"))}
 
 
 def _changed_headers(headers: Mapping[str, Any], at: str, found: list[Finding]) -> Said | None:

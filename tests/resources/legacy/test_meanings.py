@@ -251,18 +251,44 @@ def test_requests_are_matched_and_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("modify", "path"),
+    ("modify", "rewrite"),
     [
-        ("{path: {regex: {pattern: a, substitution: b}}}", "/conf/http/0/modify/path/regex"),
-        ("{host: {fromPath: {pattern: a, substitution: b}}}", "/conf/http/0/modify/host/fromPath"),
+        (
+            "{path: {regex: {pattern: a(.), substitution: '\\1'}}}",
+            {"path": {"type": "ReplaceRegexMatch", "replaceRegexMatch": {"pattern": "a(.)", "substitution": "\\1"}}},
+        ),
+        (
+            "{host: {fromPath: {pattern: a, substitution: b}}}",
+            {"hostnameFromPath": {"pattern": "a", "substitution": "b"}},
+        ),
     ],
 )
-def test_what_no_newer_route_can_change_is_refused(modify: str, path: str) -> None:
+def test_paths_and_hosts_are_rewritten_by_regular_expressions(modify: str, rewrite: object) -> None:
     conf = f"""
   http: [{{match: {{method: {{exact: GET}}}}, modify: {modify}, destination: {{kuma.io/service: a}}}}]
   destination: {{kuma.io/service: backend}}
 """
-    assert _convert(_legacy("TrafficRoute", conf))[1] == [("not-supported-yet", path)]
+    ([document], found) = _convert(_legacy("TrafficRoute", conf))
+    assert found == []
+    [rule] = document["spec"]["to"][0]["rules"]
+    assert rule["default"]["filters"] == [{"type": "URLRewrite", "urlRewrite": rewrite}]
+
+
+@pytest.mark.parametrize(
+    ("modify", "path"),
+    [
+        ("{path: {regex: {pattern: '(', substitution: b}}}", "/conf/http/0/modify/path/regex/pattern"),
+        ("{host: {fromPath: {pattern: a, substitution: '\\1'}}}", "/conf/http/0/modify/host/fromPath/substitution"),
+    ],
+)
+def test_what_is_wrong_with_a_regular_expression_is_told_where_it_stands(modify: str, path: str) -> None:
+    conf = f"""
+  http: [{{match: {{method: {{exact: GET}}}}, modify: {modify}, destination: {{kuma.io/service: a}}}}]
+  destination: {{kuma.io/service: backend}}
+"""
+    checked = compile_texts("type: Mesh\nname: shop\n", _legacy("TrafficRoute", conf))
+    wrong = [(found.code.word, found.path) for found in checked.diagnostics if found.level == "error"]
+    assert wrong == [("bad-value", path)]
 
 
 def test_a_ring_keeps_its_size_and_its_hash() -> None:
