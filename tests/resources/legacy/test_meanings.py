@@ -275,15 +275,21 @@ def test_paths_and_hosts_are_rewritten_by_regular_expressions(modify: str, rewri
 
 
 @pytest.mark.parametrize(
-    ("modify", "path"),
+    ("entry", "path"),
     [
-        ("{path: {regex: {pattern: '(', substitution: b}}}", "/conf/http/0/modify/path/regex/pattern"),
-        ("{host: {fromPath: {pattern: a, substitution: '\\1'}}}", "/conf/http/0/modify/host/fromPath/substitution"),
+        ("match: {path: {regex: '('}}", "/conf/http/0/match/path/regex"),
+        ("match: {headers: {x-a: {regex: '(?!a)'}}}", "/conf/http/0/match/headers/x-a/regex"),
+        ("modify: {path: {regex: {pattern: '(', substitution: b}}}", "/conf/http/0/modify/path/regex/pattern"),
+        (
+            "modify: {host: {fromPath: {pattern: a, substitution: '\\1'}}}",
+            "/conf/http/0/modify/host/fromPath/substitution",
+        ),
     ],
 )
-def test_what_is_wrong_with_a_regular_expression_is_told_where_it_stands(modify: str, path: str) -> None:
+def test_what_is_wrong_with_a_regular_expression_is_told_where_it_stands(entry: str, path: str) -> None:
+    every = "" if entry.startswith("match") else "match: {method: {exact: GET}}, "
     conf = f"""
-  http: [{{match: {{method: {{exact: GET}}}}, modify: {modify}, destination: {{kuma.io/service: a}}}}]
+  http: [{{{every}{entry}, destination: {{kuma.io/service: a}}}}]
   destination: {{kuma.io/service: backend}}
 """
     checked = compile_texts("type: Mesh\nname: shop\n", _legacy("TrafficRoute", conf))
