@@ -12,7 +12,7 @@ from compiler.mesh.merge import RouteRule
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.proxy import Transparent
 from compiler.resources.findings import Finding
-from compiler.resources.model import BackendReference, Conf, Dataplane, Inbound, Policy, Resource, Spec
+from compiler.resources.model import BackendReference, Conf, Dataplane, Policy, Resource, Spec
 from compiler.resources.target_ref import TargetMatrix
 from compiler.resources.values import decode
 
@@ -56,12 +56,21 @@ RouteShape = Callable[[Sequence[RouteRule], Destination | None, FindBackend], It
 BackendShape = Callable[[Sequence[RouteRule], FindBackend], tuple[Backend, ...]]
 
 
+NO_REQUESTS: Final = "nothing that it selects takes requests: no protocol is http, http2 or grpc"
+"""Why a policy about requests does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a policy selects of a proxy, and whether that one takes mutual TLS."""
+    """What a policy selects of a proxy, and whether that one takes mutual TLS.
+
+    `selected` are the protocols of the inbounds that it selects, `spoken` those of all; of a builtin gateway both are
+    those of its listeners.
+    """
 
     proxy: Dataplane
-    inbounds: tuple[Inbound, ...]
+    selected: frozenset[str]
+    spoken: frozenset[str]
     secured: bool
     sends: Callable[[], bool]
     """Whether it may call something by requests: asked by those alone who want to know."""

@@ -12,7 +12,7 @@ from compiler.envoy.common import set_duration
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site, Stage, StagedHttpFilter
 from compiler.envoy.routes import fraction
-from compiler.mesh.policy import Inbounds, PolicyKind, Reached
+from compiler.mesh.policy import NO_REQUESTS, Inbounds, PolicyKind, Reached
 from compiler.resources.findings import BAD_VALUE, NO_EFFECT, Finding, join
 from compiler.resources.model import Conf, Spec
 from compiler.resources.model import Policy as PolicySpec
@@ -116,8 +116,7 @@ def _check_fault(fault: Conf, pointer: str) -> Iterator[Finding]:
 
 def idle(_: PolicySpec, reached: Reached) -> str:
     """Faults strike requests."""
-    spoken = any(inbound.spoken.lower() in HTTP for inbound in reached.inbounds)
-    return "" if spoken else "no inbound that it selects takes requests: their protocols are not http, http2 or grpc"
+    return "" if reached.selected & HTTP else NO_REQUESTS
 
 
 POLICY: Final = Policy(

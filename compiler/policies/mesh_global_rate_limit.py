@@ -23,7 +23,7 @@ from compiler.envoy.refusals import TOO_MANY, check_refusal, limit_status
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import header_options
 from compiler.mesh.http_route import HeaderChange
-from compiler.mesh.policy import Inbounds, Need, PolicyKind, Reached
+from compiler.mesh.policy import NO_REQUESTS, Inbounds, Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
 from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, NOT_SUPPORTED_YET, Finding, join
 from compiler.resources.model import Policy as PolicySpec
@@ -224,9 +224,9 @@ def _check_url(url: str | None, pointer: str) -> Iterator[Finding]:
 
 def idle(policy: PolicySpec, reached: Reached) -> str:
     """Requests are counted; what is said of gateways is theirs to judge."""
-    if policy.to or any(inbound.spoken.lower() in HTTP for inbound in reached.inbounds):
+    if policy.to or reached.selected & HTTP:
         return ""
-    return "no inbound that it selects takes requests: their protocols are not http, http2 or grpc"
+    return NO_REQUESTS
 
 
 def _is_asked(conf: GlobalLimit) -> bool | None:

@@ -144,10 +144,10 @@ def _check_matched(conf: Mapping[str, Any], matches: tuple[Any, ...], pointer: s
 
 def idle(policy: PolicySpec, reached: Reached) -> str:
     """Connections are limited everywhere, requests where there are some."""
-    confs = [(item.default or {}).get("local") or {} for item in (*policy.from_, *policy.rules)]
-    if any("tcp" in conf for conf in confs) or any(inbound.spoken.lower() in HTTP for inbound in reached.inbounds):
+    confs = [(item.default or {}).get("local") or {} for item in (*policy.from_, *policy.rules, *policy.to)]
+    if any("tcp" in conf for conf in confs) or reached.selected & HTTP:
         return ""
-    return "no inbound that it selects takes requests: limit connections by local.tcp"
+    return "nothing that it selects takes requests: limit connections by local.tcp"
 
 
 POLICY: Final = Policy(

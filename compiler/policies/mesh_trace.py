@@ -283,8 +283,8 @@ def references(policy: PolicySpec) -> Iterator[tuple[str, Conf]]:
 
 def idle(_: PolicySpec, reached: Reached) -> str:
     """A span is of a request."""
-    taken = any(inbound.spoken in HTTP for inbound in reached.proxy.networking.inbound)
-    return "" if taken or reached.sends() else "no proxy that it selects takes or sends requests: nothing is traced"
+    traced = reached.spoken & HTTP or reached.sends()
+    return "" if traced else "no proxy that it selects takes or sends requests: nothing is traced"
 
 
 _NOWHERE: Final = "no policy that holds here says where spans are sent: nothing is traced"

@@ -1,4 +1,4 @@
-"""A MeshTrace does something where a proxy takes requests or may send some."""
+"""A policy about requests does something where a proxy takes some; a MeshTrace, where it may send some too."""
 
 import pytest
 
@@ -70,3 +70,34 @@ def test_a_trace_is_idle_where_no_requests_are(proxy: str, others: list[str], mo
     listeners = compiled.value.generation.snapshots["default.queue"].resources[ResourceType.LISTENER]
     traced = any("envoy.tracers.zipkin" in str(one.json) for one in listeners.values())
     assert ([one.code.word for one in compiled.diagnostics] == ["no-effect"], traced) == (idle, not idle)
+
+
+EDGE = "{type: Dataplane, mesh: default, name: edge, networking: %s}"
+BUILTIN = "{address: 10.0.0.4, gateway: {type: BUILTIN, tags: {kuma.io/service: edge}}}"
+HELD_BACK = (
+    "{type: MeshFaultInjection, mesh: default, name: slow, spec: {targetRef: {kind: MeshGateway, name: edge}, "
+    "to: [{targetRef: {kind: Mesh}, default: {http: [{delay: {value: 1s, percentage: 1}}]}}]}}"
+)
+LIMITED = (
+    "{type: MeshRateLimit, mesh: default, name: few, spec: {targetRef: {kind: MeshGateway, name: edge}, "
+    "to: [{targetRef: {kind: Mesh}, default: {local: {%s}}}]}}"
+)
+REQUESTS = LIMITED % "http: {requestRate: {num: 1, interval: 1s}}"
+CONNECTIONS = LIMITED % "tcp: {connectionRate: {num: 1, interval: 1s}}"
+TRACED = TRACE.replace("{kind: Dataplane, labels: {app: queue}}", "{kind: MeshGateway, name: edge}")
+
+
+def edge(*protocols: str) -> str:
+    listeners = ", ".join(f"{{port: {8000 + index}, protocol: {one}}}" for index, one in enumerate(protocols))
+    selected = "selectors: [{match: {kuma.io/service: edge}}]"
+    return f"{{type: MeshGateway, mesh: default, name: edge, {selected}, conf: {{listeners: [{listeners}]}}}}"
+
+
+@pytest.mark.parametrize("policy", [TRACED, HELD_BACK, REQUESTS, CONNECTIONS], ids=lambda one: one[7:24])
+@pytest.mark.parametrize(("protocols", "idle"), [(("TCP",), True), (("TCP", "HTTP"), False), (("HTTP",), False)])
+def test_at_a_builtin_gateway_its_listeners_take_requests(policy: str, protocols: tuple[str, ...], idle: bool) -> None:
+    """Its routes are left out, of which there is another warning."""
+    compiled = compile_texts(MESH % "Disabled", EDGE % BUILTIN, edge(*protocols), policy)
+    assert compiled.value.generation is not None
+    told = [one.path for one in compiled.diagnostics if "requests" in one.message and one.subject.type != "MeshGateway"]
+    assert told == (["/spec"] if idle and policy != CONNECTIONS else [])

@@ -6,11 +6,13 @@ from typing import Final, cast
 
 from compiler.memo import Memo
 from compiler.mesh.checks.sending import may_send
+from compiler.mesh.gateways.choosing import GATEWAY
 from compiler.mesh.identity import has_tls
 from compiler.mesh.match import Selection, is_builtin_gateway
 from compiler.mesh.policy import PolicyKind, Reached
+from compiler.mesh.shape import shape_of
 from compiler.resources.findings import NO_EFFECT, Finding
-from compiler.resources.model import Dataplane, Policy, Resource
+from compiler.resources.model import Dataplane, MeshGateway, Policy, Resource
 
 Selected = tuple[Resource, Selection]
 _UNKNOWN: Final = "no proxy that it selects takes mutual TLS: the callers that it names cannot be told from others"
@@ -37,11 +39,23 @@ def _names_callers_alone(spec: Policy) -> bool:
 
 
 def _idle(memo: Memo, kind: PolicyKind, spec: Policy, proxy: Resource, selection: Selection) -> str:
-    """What stands before many workloads, as gateways and egresses do, is never idle."""
+    """What stands before many workloads, as egresses do, is never idle."""
     dataplane = cast(Dataplane, proxy.spec)
-    if not proxy.key.mesh or is_builtin_gateway(proxy) or dataplane.networking.listeners:
+    if not proxy.key.mesh or dataplane.networking.listeners:
         return ""
-    inbounds = tuple(one for one in dataplane.networking.inbound if one.section in selection.sections)
-    reached = Reached(dataplane, inbounds, has_tls(memo, proxy), partial(may_send, memo, proxy))
+    if is_builtin_gateway(proxy):
+        taken = _taken(memo, proxy)
+        return kind.idle(spec, Reached(dataplane, taken, taken, True, lambda: False)) if kind.idle and taken else ""
+    inbounds = dataplane.networking.inbound
+    selected = frozenset(one.spoken for one in inbounds if one.section in selection.sections)
+    spoken = frozenset(one.spoken for one in inbounds)
+    reached = Reached(dataplane, selected, spoken, has_tls(memo, proxy), partial(may_send, memo, proxy))
     why = kind.idle(spec, reached) if kind.idle is not None else ""
     return why or ("" if reached.secured or not _names_callers_alone(spec) else _UNKNOWN)
+
+
+def _taken(memo: Memo, gateway: Resource) -> frozenset[str]:
+    """The protocols of a builtin gateway's listeners, as inbounds have them."""
+    written = memo.ask(GATEWAY, shape_of(gateway))
+    listeners = cast(MeshGateway, written.spec).conf.listeners if written is not None else ()
+    return frozenset("http" if one.protocol in ("HTTP", "HTTPS") else "tcp" for one in listeners)

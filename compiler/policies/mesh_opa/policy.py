@@ -60,8 +60,8 @@ def add_agent(conf: Authorization, _: Owner | None) -> Iterator[tuple[ResourceTy
 
 def idle(_: PolicySpec, reached: Reached) -> str:
     """The agent judges requests, whichever inbound they come to."""
-    spoken = any(inbound.spoken.lower() in HTTP for inbound in reached.proxy.networking.inbound)
-    return "" if spoken else "no inbound of a proxy that it selects takes requests: the agent is asked nothing"
+    asked = reached.spoken & HTTP
+    return "" if asked else "no inbound of a proxy that it selects takes requests: the agent is asked nothing"
 
 
 def _is_sent(conf: Authorization) -> bool | None:
