@@ -10,7 +10,7 @@ from compiler.mesh.graph import RESOURCE
 from compiler.pipeline import Compiled, Compiler
 from compiler.resources.model import Policy, ResourceKey
 from tests.histories import Files, histories, write_tree
-from tests.trees import SCHEMAS, tree_of
+from tests.trees import SCHEMAS, held, tree_of
 
 MESH = "type: Mesh\nname: default\n"
 SKIPPING = MESH + "skipCreatingInitialPolicies: ['*']\n"
@@ -33,7 +33,14 @@ def outcome(compiled: Checked[Compiled]) -> object:
     value = compiled.value
     digest = value.generation.digest if value.generation is not None else None
     resources = value.resources
-    return digest, compiled.diagnostics, value.settings, resources.counts, list(resources.resources.items())
+    return (
+        digest,
+        held(compiled),
+        compiled.diagnostics,
+        value.settings,
+        resources.counts,
+        list(resources.resources.items()),
+    )
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)

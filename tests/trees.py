@@ -36,3 +36,13 @@ def resolve_proxy(memo: Memo, key: ResourceKey) -> Proxy:
     replica = memo.ask(REPLICA, key)
     assert replica is not None
     return memo.ask(PROXY, replica.shape)
+
+
+def held(compiled: Checked[Compiled]) -> list[tuple[str, str, list[str]]]:
+    """What the generation says that each proxy holds: its folder, and the versions of its resources."""
+    generation = compiled.value.generation
+    snapshots = sorted(generation.snapshots.items()) if generation is not None else ()
+    return [
+        (name, one.node.path, [each.version for named in one.resources.values() for each in named.values()])
+        for name, one in snapshots
+    ]

@@ -24,12 +24,12 @@ class ByKey(Mapping[K, V]):
         self._sorted: dict[K, V] | None = None
 
     def with_changes(self, changes: Mapping[K, V], gone: Iterable[K] = ()) -> "ByKey[K, V]":
-        """A mapping of its own; what is gone is taken out last."""
+        """A mapping of its own; what is gone goes first, so that a key may be among the changes too."""
         changed: ByKey[K, V] = ByKey()
         with self._entries.mutate() as entries:
-            entries.update(changes)
             for key in gone:
                 entries.pop(key, None)
+            entries.update(changes)
         changed._entries = entries.finish()
         return changed
 

@@ -21,6 +21,8 @@ FAMILY = CORPUS / "xds-e2e-zoneproxies"
 CASES = sorted(path.name for path in FAMILY.glob("*/")) if FAMILY.exists() else []
 MESH, ZONE = "envoyconfig-zoneproxies", "kuma-3"
 _OF_A_ZONE = {"Dataplane", "MeshService", "MeshExternalService", "MeshZoneAddress"}
+_OURS = {"ignoreHealthOnHostRemoval"}
+"""What Kuma does not say; `docs/compatibility.md` has the reason."""
 Xds = Mapping[str, Mapping[str, Any]]
 
 needs_corpus = pytest.mark.skipif(not CASES, reason="the acceptance corpus is not beside the repository")
@@ -43,7 +45,7 @@ def test_a_policy_changes_a_zone_proxy_as_it_does_in_kuma(case: str) -> None:
     before, after = snapshots(case, policy=False), snapshots(case)
     for proxy, effect in expected["effects"].items():
         added, removed = facts.delta(before[proxy], after[proxy], facts.KumaRoles())
-        assert (added, removed) == (effect["added"], effect["removed"]), proxy
+        assert ([one for one in added if one[2] not in _OURS], removed) == (effect["added"], effect["removed"]), proxy
 
 
 @needs_corpus

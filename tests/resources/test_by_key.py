@@ -21,7 +21,7 @@ def test_every_version_stays_what_it_was(first: dict[int, int], steps: list[tupl
     versions, plain = [ByKey(first)], [first]
     for changes, gone in steps:
         versions.append(versions[-1].with_changes(changes, gone))
-        plain.append({key: value for key, value in (plain[-1] | changes).items() if key not in gone})
+        plain.append({key: value for key, value in plain[-1].items() if key not in gone} | changes)
     for version, wanted in zip(versions, plain, strict=True):
         assert shown(version) == sorted(wanted.items())
         assert list(version) == list(version.keys()) == sorted(wanted)

@@ -50,7 +50,7 @@ def _check_match(rule: Mapping[str, Any], at: str) -> Iterator[Finding]:
     if not any(rule.get("match", {}).get(field) for field in ("method", "path", "headers")):
         yield Finding(at, MISSING_FIELD, "it matches nothing", "give method, path or headers")
     match = rule.get("match", {})
-    matchers = {("method",): match.get("method", {}), ("path",): match.get("path", {})}
+    matchers: dict[tuple[str, ...], Any] = {("method",): match.get("method", {}), ("path",): match.get("path", {})}
     matchers |= {("headers", name): matcher for name, matcher in match.get("headers", {}).items()}
     for steps, matcher in matchers.items():
         if "regex" in matcher:
