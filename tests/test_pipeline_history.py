@@ -33,14 +33,8 @@ def outcome(compiled: Checked[Compiled]) -> object:
     value = compiled.value
     digest = value.generation.digest if value.generation is not None else None
     resources = value.resources
-    return (
-        digest,
-        held(compiled),
-        compiled.diagnostics,
-        value.settings,
-        resources.counts,
-        list(resources.resources.items()),
-    )
+    said = (compiled.diagnostics, value.settings, resources.counts)
+    return digest, held(compiled), *said, list(resources.resources.items())
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
@@ -52,6 +46,16 @@ def test_every_commit_of_a_history_compiles_as_it_would_alone(
     for state in states:
         compiled = compiler.compile(write_tree(state, listed=listed), thorough=thorough)
         alone = Compiler(SCHEMAS).compile(write_tree(state, listed=False), thorough=thorough)
+        assert outcome(compiled) == outcome(alone)
+
+
+def test_a_proxy_that_changes_zone_or_workload_stays_in_the_generation() -> None:
+    """It is called as before, and its folder is another."""
+    compiler = Compiler(SCHEMAS)
+    for labels in ("{}", "{kuma.io/zone: east}", "{kuma.io/zone: east, kuma.io/workload: other}", "{}"):
+        tree = tree_of({"mesh.yaml": MESH, "backend.yaml": f"{BACKEND}labels: {labels}\n"})
+        compiled, alone = compiler.compile(tree), Compiler(SCHEMAS).compile(tree)
+        assert [name for name, _, _ in held(compiled)] == ["default.backend-1"]
         assert outcome(compiled) == outcome(alone)
 
 
