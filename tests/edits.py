@@ -31,14 +31,15 @@ _references = st.builds(
 )
 _outbounds = st.lists(
     st.builds(lambda name: {"tags": {"kuma.io/service": name}}, st.sampled_from([*SERVICES * 2, "beyond"]))
-    | st.builds(lambda found: {"backendRef": {"kind": found[0], "name": found[1], "port": 80}}, _destinations),
+    | st.builds(lambda found: {"backendRef": {"kind": found[0], "name": found[1], "port": 80}}, _destinations)
+    | st.just({"tags": {"kuma.io/service": "edge", "kuma.io/mesh": "other"}}),
     max_size=2,
 ).map(lambda found: [{"port": 1001 + index, **one} for index, one in enumerate(found)])
 _transparent = only(
     redirectPortInbound=st.just(15006),
     redirectPortOutbound=st.just(15001),
     ipFamilyMode=st.just("IPv4"),
-    reachableServices=st.none() | st.none() | st.lists(_services, max_size=2, unique=True),
+    reachableServices=st.none() | st.none() | st.lists(_services | st.just("edge"), max_size=2, unique=True),
     directAccessServices=st.none() | st.none() | st.sampled_from([["*"], ["web"]]),
     reachableBackends=st.none() | st.none() | st.builds(lambda refs: {"refs": refs}, st.lists(_references, max_size=2)),
 )
@@ -109,6 +110,44 @@ def _dataplanes(number: int) -> st.SearchStrategy[Document]:
         labels=_labels(),
         networking=sidecar | sidecar | gateway,
         metrics=st.none() | st.none() | edited_telemetry.OWN_METRICS,
+    )
+
+
+def _edges() -> st.SearchStrategy[Document]:
+    """A builtin gateway, which other meshes may call by a MeshGateway."""
+    return only(
+        type=st.just("Dataplane"),
+        mesh=st.sampled_from(["other", "other", "default"]),
+        name=st.just("edge"),
+        labels=_labels(),
+        networking=only(
+            address=st.just("10.3.0.1"), gateway=st.just({"type": "BUILTIN", "tags": {"kuma.io/service": "edge"}})
+        ),
+    )
+
+
+def _gateways() -> st.SearchStrategy[Document]:
+    listener = st.builds(
+        lambda port, crosses: {
+            "port": port,
+            "protocol": "HTTP",
+            "hostname": f"at-{port}.internal",
+            **({"crossMesh": True} if crosses else {}),
+        },
+        st.sampled_from([8080, 8081]),
+        st.sampled_from([True, True, False]),
+    )
+    listeners = st.lists(listener, min_size=1, max_size=2, unique_by=lambda one: one["port"])
+    return st.builds(
+        lambda mesh, found: {
+            "type": "MeshGateway",
+            "mesh": mesh,
+            "name": "inner",
+            "selectors": [{"match": {"kuma.io/service": "edge"}}],
+            "conf": {"listeners": found},
+        },
+        st.sampled_from(["other", "other", "default"]),
+        listeners,
     )
 
 
@@ -225,6 +264,8 @@ DOCUMENTS: Mapping[str, st.SearchStrategy[Document]] = {
     **{f"zone-{name}": _zones(name) for name in _ZONES if name},
     **{f"proxy-{number}": _dataplanes(number) for number in range(3)},
     "many": _sets(),
+    "edge": _edges(),
+    "gateway": _gateways(),
     **{f"service-{name}": _mesh_services(name) for name in SERVICES},
     **edited_services.SERVICES,
     "logged": edited_telemetry.LEGACY_LOGS,

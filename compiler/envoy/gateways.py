@@ -32,7 +32,7 @@ from compiler.envoy.packing import pack
 from compiler.envoy.policy import Direction, Policies, Site, Stage, StagedFilter, StagedHttpFilter, each_hook
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.routes import route_messages
-from compiler.envoy.secrets import gateway_socket
+from compiler.envoy.secrets import crossing_socket, gateway_socket
 from compiler.envoy.translate import targets_of
 from compiler.mesh.gateways.front import GatewayChain, GatewayListener
 from compiler.mesh.http_route import HttpRoute
@@ -98,6 +98,8 @@ def _chain(chain: GatewayChain, listener: GatewayListener, policies: Policies) -
         message.filter_chain_match.server_names.append(chain.server_name)
     message.filters.extend(_network_filters(chain, listener, policies))
     message.filters.append(_http(chain, listener, policies) if listener.reads_requests else tcp_slot(chain.name))
+    if listener.tls is not None:
+        message.transport_socket.CopyFrom(crossing_socket(listener.tls))
     if chain.certificates:
         protocols = ("h2", "http/1.1") if listener.reads_requests else ()
         message.transport_socket.CopyFrom(gateway_socket(listener.mesh, chain.certificates, protocols))

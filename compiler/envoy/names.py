@@ -63,6 +63,11 @@ def trust_secret(tls: Tls) -> str:
     return TRUST_BUNDLE if tls.by_domain else authority_secret(tls.mesh)
 
 
+def bundle_secret(mesh: str) -> str:
+    """Whom a proxy trusts in another mesh, by trust domain; in all of them where it is called from any."""
+    return f"{TRUST_BUNDLE}_{mesh}" if mesh else f"{TRUST_BUNDLE}s"
+
+
 def outside_authority_secret(mesh: str, name: str) -> str:
     """The authority of a service outside of the mesh: a Secret of the mesh."""
     return f"system_secret_ca_{mesh}_{name}"

@@ -16,6 +16,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, 
 from compiler.envoy.common import ads
 from compiler.envoy.names import (
     SPIRE_AGENT,
+    bundle_secret,
     client_secret,
     gateway_secret,
     outside_authority_secret,
@@ -55,9 +56,13 @@ def downstream_socket(tls: Tls) -> TransportSocket:
 
 
 def upstream_socket(destination: Destination, tls: Tls | None) -> TransportSocket:
-    """The client's side: the server must show the identity of one of the destination's proxies."""
+    """The client's side: the server must show the identity of one of the destination's proxies.
+
+    In another mesh that is certified by an authority of that mesh.
+    """
     own = tls or Tls(destination.mesh)
-    common = _common(own, [_uri(exact=identity) for identity in destination.identities])
+    trust = bundle_secret(destination.mesh) if destination.mesh != own.mesh else ""
+    common = _common(own, [_uri(exact=identity) for identity in destination.identities], trust)
     _set_parameters(own, common)
     common.alpn_protocols.append(ALPN)
     context = UpstreamTlsContext(common_tls_context=common, sni=destination.server_name)
@@ -80,6 +85,16 @@ def gateway_socket(mesh: str, certificates: Sequence[str], protocols: Sequence[s
     for name in certificates:
         common.tls_certificate_sds_secret_configs.add(name=gateway_secret(mesh, name), sds_config=_users())
     return TransportSocket(name=_SOCKET, typed_config=pack(DownstreamTlsContext(common_tls_context=common)))
+
+
+def crossing_socket(tls: Tls) -> TransportSocket:
+    """A builtin gateway's side towards proxies of all meshes: each is believed that its own mesh's authority certifies.
+
+    Which meshes there are is in the secret alone, so that a new one closes no connection.
+    """
+    context = DownstreamTlsContext(common_tls_context=_common(tls, (), bundle_secret("")))
+    context.require_client_certificate.value = True
+    return TransportSocket(name=_SOCKET, typed_config=pack(context))
 
 
 def outside_socket(mesh: str, tls: Origination) -> TransportSocket:
@@ -144,15 +159,16 @@ def _set_versions(oldest: str, newest: str, common: CommonTlsContext) -> None:
         common.tls_params.tls_maximum_protocol_version = _VERSIONS[newest or _NEWEST]
 
 
-def _common(tls: Tls, names: Iterable[SubjectAltNameMatcher]) -> CommonTlsContext:
+def _common(tls: Tls, names: Iterable[SubjectAltNameMatcher], trust: str = "") -> CommonTlsContext:
+    """`trust` is the secret of whom to believe where those are not of the own mesh, of which alone an agent knows."""
     source = _agent_source() if tls.agent_id else ads()
     common = CommonTlsContext()
     common.tls_certificate_sds_secret_configs.add(name=own_secret(tls), sds_config=source)
     validation = common.combined_validation_context
     validation.default_validation_context.SetInParent()
     validation.default_validation_context.match_typed_subject_alt_names.extend(names)
-    validation.validation_context_sds_secret_config.name = trust_secret(tls)
-    validation.validation_context_sds_secret_config.sds_config.CopyFrom(source)
+    validation.validation_context_sds_secret_config.name = trust or trust_secret(tls)
+    validation.validation_context_sds_secret_config.sds_config.CopyFrom(ads() if trust else source)
     return common
 
 

@@ -21,6 +21,7 @@ from compiler.envoy.names import (
     NO_DESTINATION_OUTBOUND,
     PASSTHROUGH_INBOUND,
     PASSTHROUGH_OUTBOUND,
+    bundle_secret,
     client_secret,
     gateway_secret,
     outside_authority_secret,
@@ -122,8 +123,10 @@ def secret_names(proxy: Proxy) -> tuple[str, ...]:
     if proxy.memberships:
         return tuple(dict.fromkeys(name for each in proxy.memberships for name in secret_names(each)))
     own = proxy.tls if uses_tls(proxy) and proxy.tls is not None and not proxy.tls.agent_id else None
-    names = (trust_secret(own), own_secret(own)) if own is not None else ()
-    return *names, *(one.name for one in user_secrets(proxy))
+    trust = (trust_secret(own),) if own is not None and _meets_own_mesh(proxy) else ()
+    names = (*trust, own_secret(own)) if own is not None else ()
+    bundles = (bundle_secret(one.mesh) for one in proxy.bundles)
+    return *names, *bundles, *(one.name for one in user_secrets(proxy))
 
 
 class UserSecret(NamedTuple):
@@ -158,10 +161,14 @@ def _outside_secrets(proxy: Proxy) -> Iterator[UserSecret]:
 
 def uses_tls(proxy: Proxy) -> bool:
     """Whether anything of the proxy needs its certificate."""
-    secured = any(upstream.destination.secured for upstream in proxy.upstreams)
-    return proxy.tls is not None and (
-        bool(proxy.inbounds) or secured or proxy.direct is not None or any(gate.openings for gate in proxy.gates)
-    )
+    return proxy.tls is not None and (bool(proxy.bundles) or _meets_own_mesh(proxy))
+
+
+def _meets_own_mesh(proxy: Proxy) -> bool:
+    """Whether anything of the proxy checks a certificate of its own mesh."""
+    called = (one.destination for one in proxy.upstreams)
+    secured = any(one.secured and one.mesh == proxy.mesh for one in called)
+    return bool(proxy.inbounds) or secured or proxy.direct is not None or any(gate.openings for gate in proxy.gates)
 
 
 def name_of(message: Message) -> str:

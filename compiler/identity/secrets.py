@@ -107,9 +107,9 @@ class IdentitySource:
         """In sentences, what keeps a secret from being delivered whole."""
         if named.kind == FROM_AGENT:
             return
-        wanted = ((one.authority, one.sources) for one in named.trusted if one.authority)
-        for name, sources in ((named.authority, named.sources), *wanted) if named.authority or named.trusted else ():
-            yield from self._authority_troubles(mesh, name, sources) if name else ()
+        wanted = ((one.mesh or mesh, one.authority, one.sources) for one in named.trusted)
+        for whose, name, sources in ((mesh, named.authority, named.sources), *wanted):
+            yield from self._authority_troubles(whose, name, sources) if name else ()
         if not named.authority and not named.trusted:
             yield from self._user_troubles(mesh, named)
 
@@ -187,6 +187,7 @@ class IdentitySource:
         return _bundle_secret(named.name, known) if known else None
 
     def _root(self, mesh: str, trusted: Trusted) -> bytes:
+        mesh = trusted.mesh or mesh
         if not trusted.authority or not self._is_at_hand(mesh, trusted.authority, trusted.sources):
             return b""
         authority = self.authority(mesh, trusted.authority, trusted.sources)

@@ -34,6 +34,7 @@ from compiler.resources.model import (
     ExternalService,
     Mesh,
     MeshExternalService,
+    MeshGateway,
     MeshMultiZoneService,
     MeshService,
     Policy,
@@ -70,6 +71,9 @@ SHOWN_AS: Final[Input[tuple[str, str, str], Keys]] = Input("shown as", _NONE)
 """By type, mesh and display name: services that go by another name, as copies that Kuma made for another zone do."""
 NAMES: Final[Input[str, frozenset[str]]] = Input("names", frozenset())
 """By mesh: every service name that some Dataplane offers."""
+
+CROSSING: Final[Input[None, Keys]] = Input("crossing", _NONE)
+"""Of all meshes: the MeshGateways with a listener for proxies of other meshes."""
 
 ZONE_LISTENERS: Final[Input[str, Keys]] = Input("zone listeners", _NONE)
 """By mesh: the Dataplanes by which a zone is entered or left."""
@@ -170,6 +174,8 @@ def _service_slots(resource: Resource) -> Iterator[Slot]:
         yield cast(Slot, (SHOWN_AS, (resource.key.type, resource.key.mesh, resource.name)))
     if isinstance(resource.spec, ExternalService):
         yield cast(Slot, (SERVICE_NAMES, (resource.key.mesh, resource.spec.tags.get(SERVICE, ""))))
+    if isinstance(resource.spec, MeshGateway) and any(one.crosses for one in resource.spec.conf.listeners):
+        yield cast(Slot, (CROSSING, None))
 
 
 def _is_renamed(service: Resource) -> bool:

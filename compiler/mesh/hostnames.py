@@ -6,12 +6,14 @@ from typing import Final, cast
 
 from compiler.memo import Memo, Query
 from compiler.mesh.calls import Outbound
+from compiler.mesh.gateways.crossing import HAS_ABROAD, address_of, host_of
 from compiler.mesh.graph import KEYS, RESOURCE
 from compiler.mesh.match import has_labels
 from compiler.mesh.proxy import NameRecord
 from compiler.mesh.services import (
     EXTERNAL,
     LEGACY_BLOCK,
+    MESH_GATEWAY,
     MESH_SERVICE,
     MULTI_ZONE,
     OTHER_KEYS,
@@ -20,6 +22,7 @@ from compiler.mesh.services import (
     VIRTUAL_ADDRESS,
     virtual_address,
 )
+from compiler.mesh.upstreams import destination_port
 from compiler.mesh.virtual_outbounds import VIRTUAL_OUTBOUND, hosts_at, whole_names
 from compiler.resources.model import HostnameGenerator, LabelSelector, Resource, ResourceKey
 from compiler.resources.templates import fill_template
@@ -106,7 +109,7 @@ def _pod_of(service: Resource) -> tuple[str, ...]:
 def name_records(memo: Memo, mesh: str, calls: Iterable[Outbound]) -> tuple[NameRecord, ...] | None:
     """What a redirected proxy's names stand for; None where a mesh has nothing that is called by such a name."""
     others = bool(memo.ask(OTHER_KEYS, mesh)) or bool(memo.ask(TAGGED_NAMES, mesh))
-    others = others or bool(memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh)))
+    others = others or bool(memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh))) or memo.ask(HAS_ABROAD, mesh)
     if not memo.ask(GENERATORS, None) and not others:
         return None
     found: dict[str, str] = {}
@@ -124,6 +127,10 @@ def _named_first(call: Outbound) -> tuple[bool, ResourceKey, str]:
 def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
     """Of the service whose virtual address it is; one of Kuma 2 is called by its tag."""
     service = call.destination.service
+    if service.type == MESH_GATEWAY:
+        port = destination_port(call.destination)
+        yield from (host_of(port),) if call.address == address_of(port) else ()
+        return
     if call.address == memo.ask(VIRTUAL_ADDRESS, service):
         yield from memo.ask(HOSTNAMES, service)
         return

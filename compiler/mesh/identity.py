@@ -262,6 +262,19 @@ def _trusted(memo: Memo, mesh: str) -> tuple[Trusted, ...]:
     return tuple(sorted(found))
 
 
+def _believed(memo: Memo, mesh: str) -> tuple[Trusted, ...]:
+    """The domain of a backend is the mesh's name; an authority is one of the mesh, whoever it is that believes it."""
+    found, backend = memo.ask(TRUSTED, mesh), mesh_spec(memo, mesh).mtls.backend
+    if not found and backend is not None:
+        found = (Trusted(mesh, authority=backend.name, sources=_backend_sources(backend)),)
+    return tuple(one._replace(mesh=mesh) if one.authority else one for one in found)
+
+
+def _everybody(memo: Memo, _: None) -> tuple[Trusted, ...]:
+    meshes = sorted(key.name for key in memo.read(KEYS, ("Mesh", "")))
+    return tuple(sorted({one for mesh in meshes for one in memo.ask(BELIEVED, mesh)}))
+
+
 def _written_trust(trust: MeshTrust) -> Trusted:
     return Trusted(trust.trust_domain, "\n".join(bundle.pem.value.strip() for bundle in trust.ca_bundles) + "\n")
 
@@ -294,4 +307,8 @@ IDENTITIES_OF: Final[Query[str, tuple[Resource, ...]]] = Query("identities of", 
 TELLING_LABELS: Final[Query[str, frozenset[str]]] = Query("telling labels", _telling_labels)
 """By mesh: labels of proxies that decide who they are."""
 TRUSTED: Final[Query[str, tuple[Trusted, ...]]] = Query("trusted", _trusted)
+BELIEVED: Final[Query[str, tuple[Trusted, ...]]] = Query("believed elsewhere", _believed)
+"""By mesh: what leads proxies of other meshes to believe those of it; empty where nothing does."""
+EVERYBODY: Final[Query[None, tuple[Trusted, ...]]] = Query("everybody believed", _everybody)
+"""The same of all meshes together."""
 ZONES: Final[Query[str, tuple[str, ...]]] = Query("zones", _zones)

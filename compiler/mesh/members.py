@@ -8,8 +8,10 @@ from typing import Final, NamedTuple, cast
 from compiler.memo import Memo, Query
 from compiler.mesh.destination import Destination, Endpoint, Outside
 from compiler.mesh.external import outside_of, outside_of_tagged
+from compiler.mesh.gateways.choosing import GATEWAY, taking
 from compiler.mesh.graph import RESOURCE, carriers, mesh_spec, read_proxy, service_name
 from compiler.mesh.identity import IDENTITIES_OF, accepted_uris, has_tls
+from compiler.mesh.match import listener_section, listener_tags
 from compiler.mesh.services import (
     MULTI_ZONE,
     PORT_PROTOCOL,
@@ -21,6 +23,7 @@ from compiler.mesh.services import (
     service_ports,
     tagged_by,
 )
+from compiler.mesh.shape import shape_of
 from compiler.mesh.sni import server_name
 from compiler.mesh.value import Value
 from compiler.resources.model import (
@@ -30,6 +33,7 @@ from compiler.resources.model import (
     Inbound,
     LabelSelector,
     MeshExternalService,
+    MeshGateway,
     MeshMultiZoneService,
     MeshService,
     Resource,
@@ -51,6 +55,9 @@ def _members(memo: Memo, port: Port) -> tuple[Member, ...]:
     if service is not None and isinstance(service.spec, MeshMultiZoneService):
         found = {member for one in memo.ask(STANDS_FOR, port) for member in memo.ask(MEMBERS, one)}
         return tuple(sorted(found, key=lambda member: (member.dataplane, member.section)))
+    if service is not None and isinstance(service.spec, MeshGateway):
+        found = {Member(proxy.key, port.section) for one, proxy in taking(memo, port.service.mesh) if one == service}
+        return tuple(sorted(found, key=lambda member: member.dataplane))
     if service is None or not isinstance(service.spec, MeshService):
         return ()
     selector, wanted = service.spec.selector, _wanted(service, port)
@@ -164,7 +171,17 @@ def _identities(memo: Memo, port: Port) -> tuple[str, ...]:
 
 def _resolve(memo: Memo, member: Member) -> tuple[Resource, Inbound]:
     resource = cast(Resource, read_proxy(memo, member.dataplane))
-    return resource, next(inbound for inbound in inbounds_of(resource) if inbound.section == member.section)
+    inbounds = inbounds_of(resource) or tuple(crossing_inbounds(memo, resource))
+    return resource, next(inbound for inbound in inbounds if inbound.section == member.section)
+
+
+def crossing_inbounds(memo: Memo, proxy: Resource) -> Iterator[Inbound]:
+    """What a builtin gateway takes of proxies of other meshes, as its inbounds; they have the listeners' tags."""
+    gateway = memo.ask(GATEWAY, shape_of(proxy))
+    for one in cast(MeshGateway, gateway.spec).conf.listeners if gateway is not None else ():
+        if gateway is not None and one.crosses:
+            tags = dict(listener_tags(one, gateway, proxy))
+            yield Inbound(port=one.port, name=listener_section(one), protocol="http", tags=tags)
 
 
 def _destination(memo: Memo, port: Port) -> Destination | None:

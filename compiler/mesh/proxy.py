@@ -96,6 +96,13 @@ class Known(Value, frozen=True):
     ports: tuple[tuple[str, int], ...]
 
 
+class Bundle(Value, frozen=True):
+    """Whom to believe beside those of the own mesh: proxies of the mesh that is called, or of all where it is empty."""
+
+    mesh: str
+    trusted: tuple[Trusted, ...]
+
+
 class Proxy(Value, frozen=True):
     """Everything that the replicas of one shape must do."""
 
@@ -122,6 +129,7 @@ class Proxy(Value, frozen=True):
     known: Known | None = None
     """Only where a policy patches what the others made."""
     gateway: tuple[GatewayListener, ...] = ()
+    bundles: tuple[Bundle, ...] = ()
 
     gates: tuple[ZoneGate, ...] = ()
     memberships: tuple["Proxy", ...] = ()

@@ -7,16 +7,16 @@ from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
 from compiler.mesh.beside import asked, direct, probes
-from compiler.mesh.calls import Inbound, Outbound, Tls
+from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
 from compiler.mesh.confs import MESH_CONF, WHOLE_CONF, Held
-from compiler.mesh.gateways.gateway import read_gateway
+from compiler.mesh.gateways.gateway import Gateway, read_gateway
 from compiler.mesh.graph import KEYS, mesh_spec
 from compiler.mesh.holes import owner_of
 from compiler.mesh.hostnames import name_records
-from compiler.mesh.identity import credentials
+from compiler.mesh.identity import BELIEVED, EVERYBODY, credentials
 from compiler.mesh.inbounds import list_inbounds, read_inbound
 from compiler.mesh.kinds import SPEAKING, find_kind
-from compiler.mesh.proxy import Known, Proxy, Transparent
+from compiler.mesh.proxy import Bundle, Known, Proxy, Transparent
 from compiler.mesh.routing import Caller, caller, outbounds
 from compiler.mesh.selection import HOLDER, Holder, outgoing, whole
 from compiler.mesh.services import (
@@ -82,7 +82,16 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
         if any(find_kind(memo, one.policy).patches for one in theirs.beside)
         else None,
         gateway=gateway.listeners,
+        bundles=tuple(_bundles(memo, resource.key.mesh, upstreams, gateway)),
     )
+
+
+def _bundles(memo: Memo, mesh: str, upstreams: Sequence[Upstream], gateway: Gateway) -> Iterator[Bundle]:
+    """Of each other mesh that is called; a gateway that other meshes call is told of all."""
+    if any(one.tls is not None for one in gateway.listeners):
+        yield Bundle("", memo.ask(EVERYBODY, None))
+    for other in sorted({one.destination.mesh for one in upstreams} - {mesh}):
+        yield Bundle(other, memo.ask(BELIEVED, other))
 
 
 def _zone_proxy(memo: Memo, resource: Resource) -> Proxy:

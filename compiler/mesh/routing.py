@@ -21,6 +21,7 @@ from compiler.mesh.policy import FindBackend, PolicyKind
 from compiler.mesh.rules import outbound_items, outbound_routes, route_conf
 from compiler.mesh.selection import Holder, Policies, outgoing
 from compiler.mesh.services import (
+    MESH_GATEWAY,
     MESH_SERVICE,
     OTHER_KEYS,
     SERVICE_KEYS,
@@ -52,6 +53,11 @@ class Routing(Value, frozen=True):
     profile: Shape
     own: Policies
     port: Port
+
+    @property
+    def mesh(self) -> str:
+        """The caller's, whose policies hold for its calls to other meshes, too."""
+        return self.profile.resource.key.mesh
 
 
 class Split(Value, frozen=True):
@@ -85,7 +91,9 @@ def routing_to(memo: Memo, calling: Caller, port: Port) -> Routing:
 
 
 def names_of(memo: Memo, port: Port) -> tuple[str, ...]:
-    """The names by which a `to` may mean a destination."""
+    """The names by which a `to` may mean a destination; a gateway of another mesh has none in the caller's."""
+    if port.service.type == MESH_GATEWAY:
+        return ()
     service = memo.ask(SERVICE_RESOURCE, port.service)
     return tuple(dict.fromkeys((service.name if service is not None else "", port.service.name)))
 
@@ -199,7 +207,7 @@ def _confs(memo: Memo, routing: Routing) -> Confs:
 
 
 def _kinds(memo: Memo, routing: Routing) -> Iterator[PolicyKind]:
-    return (kind for kind in memo.ask(SPEAKING, routing.port.service.mesh) if kind.outbound)
+    return (kind for kind in memo.ask(SPEAKING, routing.mesh) if kind.outbound)
 
 
 def _holding(
@@ -233,7 +241,7 @@ def _items(memo: Memo, kind: PolicyKind, routing: Routing) -> tuple[Item, ...]:
 
 def _split_of(memo: Memo, routing: Routing) -> Split:
     """Most meshes have no policy that splits connections."""
-    return memo.ask(SPLIT, routing) if memo.ask(SPLITTING, routing.port.service.mesh) is not None else NO_SPLIT
+    return memo.ask(SPLIT, routing) if memo.ask(SPLITTING, routing.mesh) is not None else NO_SPLIT
 
 
 def _splitting(memo: Memo, mesh: str) -> PolicyKind | None:
@@ -245,7 +253,7 @@ def _split(memo: Memo, routing: Routing) -> Split:
     """A route without rules sends connections to where they were going (kuma-core §4.7)."""
     destination = memo.ask(DESTINATION, routing.port)
     service = memo.ask(SERVICE_RESOURCE, routing.port.service)
-    kind = memo.ask(SPLITTING, routing.port.service.mesh)
+    kind = memo.ask(SPLITTING, routing.mesh)
     if destination is None or service is None or kind is None or kind.shape_backends is None:
         return NO_SPLIT
     items = outbound_items(_items(memo, kind, routing), service, *_place(routing))
@@ -255,7 +263,7 @@ def _split(memo: Memo, routing: Routing) -> Split:
     if last.item is None or not last.item.rules:
         return Split((Backend(destination),), (last.origin,))
     rules = merge_route_rules(items)
-    return Split(kind.shape_backends(rules, _finder(memo, destination.mesh)), rules[0].origins)
+    return Split(kind.shape_backends(rules, _finder(memo, routing.mesh)), rules[0].origins)
 
 
 def _finder(memo: Memo, mesh: str, protocols: frozenset[str] | None = None) -> FindBackend:
@@ -283,7 +291,7 @@ def _shape(
         return
     base = memo.ask(CONFS, routing)
     known: dict[tuple[Policies, str], Confs] = {}
-    for route in kind.shape_routes(rules, destination, _finder(memo, destination.mesh, HTTP)):
+    for route in kind.shape_routes(rules, destination, _finder(memo, routing.mesh, HTTP)):
         place = tuple(sorted({origin.policy for origin in route.origins})), _section(route.name)
         if place not in known:
             known[place] = _route_confs(memo, *place, routing, service, base)

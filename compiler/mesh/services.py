@@ -1,7 +1,8 @@
 """Services: which there are, their ports and addresses.
 
 A MeshService is written or offered by Dataplanes; a MeshMultiZoneService stands for MeshServices of several zones, and
-a MeshExternalService for something outside of the mesh.
+a MeshExternalService for something outside of the mesh. To other meshes a MeshGateway is one, with a port for each of
+its listeners that is for them.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from compiler.mesh.graph import (
     read_proxy,
     service_name,
 )
-from compiler.mesh.match import has_labels
+from compiler.mesh.match import has_labels, listener_section
 from compiler.mesh.value import Value
 from compiler.resources.model import (
     DISPLAY_NAME,
@@ -31,6 +32,7 @@ from compiler.resources.model import (
     ExternalService,
     Inbound,
     MeshExternalService,
+    MeshGateway,
     MeshMultiZoneService,
     MeshService,
     Resource,
@@ -41,6 +43,7 @@ from compiler.resources.model import (
 MESH_SERVICE: Final = "MeshService"
 MULTI_ZONE: Final = "MeshMultiZoneService"
 EXTERNAL: Final = "MeshExternalService"
+MESH_GATEWAY: Final = "MeshGateway"
 TAGGED_EXTERNAL: Final = "ExternalService"
 SERVICE_TYPES: Final = (EXTERNAL, MULTI_ZONE, MESH_SERVICE)
 LEGACY_BLOCK: Final = 240
@@ -82,6 +85,9 @@ def service_ports(service: Resource) -> tuple[ServicePort, ...]:
             return tuple(ServicePort(port=one.port, name=one.name, app_protocol=one.app_protocol) for one in several)
         case MeshExternalService(match=match):
             return (ServicePort(port=match.port, app_protocol=match.protocol),)
+        case MeshGateway(conf=conf):
+            crossing = (one for one in conf.listeners if one.crosses)
+            return tuple(ServicePort(one.port, listener_section(one), app_protocol="http") for one in crossing)
     return ()
 
 

@@ -4,6 +4,14 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import cast
 
 from compiler.memo import Memo
+from compiler.mesh.gateways.crossing import (
+    address_of,
+    is_abroad,
+    may_cross,
+    meant_abroad,
+    number_of,
+    reachable_abroad,
+)
 from compiler.mesh.graph import NAMES
 from compiler.mesh.identity import has_tls, shown_uris
 from compiler.mesh.reachability import reachable_services, trims
@@ -27,6 +35,7 @@ from compiler.mesh.services import (
 )
 from compiler.mesh.virtual_outbounds import names_of
 from compiler.resources.model import Dataplane, Mesh, Networking, Resource, ResourceKey, TransparentProxying
+from compiler.resources.specs.dataplane import DataplaneOutbound
 
 
 def list_sockets(memo: Memo, resource: Resource, mesh: Mesh) -> tuple[Socket, ...]:
@@ -47,16 +56,27 @@ def _written(memo: Memo, resource: Resource, networking: Networking) -> Iterator
     transparent = networking.transparent_proxying is not None
     for outbound in networking.outbound:
         if outbound.backend_ref is None:
-            yield Socket(outbound.address, outbound.port, transparent, tag_port(resource.key.mesh, outbound.tags))
+            port = _tagged_port(memo, resource, outbound)
+            if port is not None:
+                yield Socket(outbound.address, outbound.port, transparent, port)
             continue
         ports = resolve_reference(memo, outbound.backend_ref, resource.key.mesh, resource.namespace)
         if ports:
             yield Socket(outbound.address, outbound.port, transparent, ports[0])
 
 
+def _tagged_port(memo: Memo, resource: Resource, outbound: DataplaneOutbound) -> Port | None:
+    """None where a proxy may not call, or finds nothing, in the other mesh that it names."""
+    mesh = resource.key.mesh
+    if not is_abroad(mesh, outbound.tags):
+        return tag_port(mesh, outbound.tags)
+    return meant_abroad(memo, mesh, outbound.tags, outbound.port) if may_cross(memo, resource) else None
+
+
 def _virtual(memo: Memo, resource: Resource, proxying: TransparentProxying, mesh: Mesh) -> Iterator[Socket]:
     """By `meshServices.mode`: services of 2.x by their tag, MeshServices by their ports, or both (kuma-core §5.1)."""
     mode = mesh.mesh_services.mode
+    yield from _abroad(memo, resource, proxying)
     if mode != "Exclusive":
         yield from _tagged(memo, resource, proxying)
     if mode == "ReachableBackends" and proxying.reachable_backends is None:
@@ -64,6 +84,13 @@ def _virtual(memo: Memo, resource: Resource, proxying: TransparentProxying, mesh
     for socket in _mesh_services(memo, resource, proxying):
         if mode != "Disabled" or socket.destination.service.type != MESH_SERVICE:
             yield socket
+
+
+def _abroad(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Iterator[Socket]:
+    """In other meshes no permission is asked for, and `reachableBackends` is about services of the proxy's own."""
+    found = reachable_abroad(memo, resource.key.mesh, proxying.reachable_services)
+    for port in found if found and may_cross(memo, resource) else ():
+        yield Socket(address_of(port), number_of(port), True, port)
 
 
 def _tagged(memo: Memo, resource: Resource, proxying: TransparentProxying) -> Iterator[Socket]:

@@ -45,7 +45,6 @@ _VALUES: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
         "mtls.backends.*.type": ("vault", "acmpca", "certmanager"),
     },
     "MeshIdentity": {"provider.type": ("Extension",)},
-    "MeshGateway": {"conf.listeners.*.crossMesh": (True,)},
 }
 """The same of single values of fields that are read otherwise."""
 

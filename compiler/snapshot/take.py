@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from compiler.diagnostics import Code, Diagnostic, Position, Severity, Subject
-from compiler.envoy.names import TRUST_BUNDLE, own_secret
+from compiler.envoy.names import TRUST_BUNDLE, bundle_secret, own_secret
 from compiler.envoy.policy import HOOKS, Policies
 from compiler.envoy.resources import ResourceType
 from compiler.envoy.translate import UserSecret, secret_names, user_secrets, uses_tls
@@ -216,8 +216,9 @@ def _take(memo: Memo, key: ResourceKey) -> Taken:
 def _calls(memo: Memo, caller: Caller) -> Calls:
     mesh, proxy = caller.shape.resource.key.mesh, memo.ask(PROXY, caller.shape)
     zone = _preferred_zone(memo, mesh, caller.zone)
-    gated = memo.ask(IS_GATED, mesh)
-    called = [_assignment(one, caller.zone, zone, gated=gated) for one in proxy.listed]
+    meshes = (mesh, *(bundle.mesh for bundle in proxy.bundles if bundle.mesh))
+    gated = frozenset(one for one in meshes if memo.ask(IS_GATED, one))
+    called = [_assignment(one, caller.zone, zone, gated=one.destination.mesh in gated) for one in proxy.listed]
     passed = [_passed(one, caller.zone) for one in _passages(proxy)]
     return Calls((*called, *passed))
 
@@ -272,6 +273,9 @@ def _own_secret(name: str, proxy: Proxy) -> SecretName:
     made = proxy.certification
     if name == TRUST_BUNDLE:
         return SecretName(name, "", trusted=proxy.trusted)
+    for bundle in proxy.bundles:
+        if name == bundle_secret(bundle.mesh):
+            return SecretName(name, "", trusted=bundle.trusted)
     if proxy.tls is not None and name == own_secret(proxy.tls):
         return SecretName(name, made.authority, proxy.identities, made.seconds, made.sources)
     return SecretName(name, made.authority, sources=made.sources)

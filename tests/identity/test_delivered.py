@@ -108,6 +108,22 @@ def test_a_bundle_has_every_domain_that_somebody_is_at_hand_for() -> None:
     assert source().secret("shop.api-1", SecretName("b", "", trusted=named.trusted[2:]), NOW) is None
 
 
+def test_a_bundle_of_several_meshes_has_the_authority_of_each() -> None:
+    """Two meshes may call theirs alike."""
+    trusted = tuple(Trusted(mesh, authority="ca-1", mesh=mesh) for mesh in ("bank", "shop"))
+    named = SecretName("system_trust_bundles", "", trusted=trusted)
+    theirs = create_authority("bank", "ca-1", now=NOW)
+    at_hand = IdentitySource({AuthorityName("shop"): BACKEND, AuthorityName("bank"): theirs})
+    config = SPIFFECertValidatorConfig()
+    validation = message(at_hand.secret("shop.api-1", named, NOW)).validation_context
+    assert validation.custom_validator_config.typed_config.Unpack(config)
+    found = {one.name: one.trust_bundle.inline_bytes for one in config.trust_domains}
+    assert found == {"bank": theirs.trust_bundle, "shop": BACKEND.trust_bundle}
+    assert list(at_hand.troubles("shop", named)) == []
+    (said,) = source(mesh=BACKEND).troubles("shop", named)
+    assert said.startswith("no authority for mesh bank")
+
+
 def test_a_users_certificate_comes_with_its_chain_in_order_and_no_other_key() -> None:
     leaf = issue_leaf(MAIN, node="n", uris=("spiffe://a/b",), now=NOW)
     for vault in (

@@ -240,11 +240,11 @@ LATER = [
     ),
     (
         (
-            "type: MeshGateway\nmesh: default\nname: g\nselectors: [{match: {kuma.io/service: g}}]\n"
-            "conf: {listeners: [{port: 1, protocol: HTTP, hostname: a.mesh, crossMesh: true}]}"
+            "type: MeshIdentity\nmesh: default\nname: m\nspec: {selector: {dataplane: {matchLabels: {}}}, "
+            "provider: {type: Extension, extension: {name: e}}}"
         ),
-        "/conf/listeners/0/crossMesh",
-        "crossMesh true is not supported yet",
+        "/spec/provider/type",
+        "type Extension is not supported yet",
     ),
 ]
 

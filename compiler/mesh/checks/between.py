@@ -5,6 +5,7 @@ from typing import Final
 
 from compiler.diagnostics import Diagnostic, Subject
 from compiler.memo import Memo, Query
+from compiler.mesh.checks.crossing import check_abroad, check_crossing, check_names_abroad
 from compiler.mesh.checks.dataplanes import check_addresses, check_backends_called, check_membership, check_told
 from compiler.mesh.checks.externals import check_external
 from compiler.mesh.checks.gateways import GATEWAY_TYPES, check_attached, check_gateway, check_narrowed
@@ -23,6 +24,7 @@ from compiler.resources.model import (
     ExternalService,
     HostnameGenerator,
     Mesh,
+    MeshGateway,
     MeshGatewayRoute,
     MeshIdentity,
     MeshMultiZoneService,
@@ -60,15 +62,14 @@ def _findings(memo: Memo, key: ResourceKey) -> Findings:
     if isinstance(resource.spec, Mesh):
         found = (*check_virtual_addresses(memo, key.name), *check_secrets(memo, resource))
         found = (*found, *check_egresses(memo, key.name), *check_permissive(memo, key.name))
-        return (*found, *check_backends(memo, key.name, resource.spec))
+        return (*found, *check_backends(memo, key.name, resource.spec), *check_names_abroad(memo, key.name))
     if isinstance(resource.spec, (ExternalService, MeshMultiZoneService, MeshService)):
         return tuple(_of_service(memo, resource))
     if isinstance(resource.spec, (HostnameGenerator, VirtualOutbound)):
         check = check_hostnames if isinstance(resource.spec, HostnameGenerator) else check_virtual_outbound
         return tuple(check(memo, resource))
     if isinstance(resource.spec, GATEWAY_TYPES):
-        found = (*check_gateway(memo, resource), *check_secrets(memo, resource))
-        return (*found, *check_sent(memo, resource)) if isinstance(resource.spec, MeshGatewayRoute) else found
+        return tuple(_of_gateway(memo, resource))
     if isinstance(resource.spec, MeshZoneAddress):
         return (*check_told(resource.spec), *check_zone_address(memo, resource))
     if isinstance(resource.spec, (ZoneIngress, ZoneEgress)):
@@ -86,10 +87,20 @@ def _of_service(memo: Memo, service: Resource) -> Iterator[Finding]:
         yield from check_members(memo, service)
 
 
+def _of_gateway(memo: Memo, resource: Resource) -> Iterator[Finding]:
+    yield from check_gateway(memo, resource)
+    yield from check_secrets(memo, resource)
+    if isinstance(resource.spec, MeshGateway):
+        yield from check_crossing(memo, resource)
+    elif isinstance(resource.spec, MeshGatewayRoute):
+        yield from check_sent(memo, resource)
+
+
 def _of_proxy(memo: Memo, proxy: Resource) -> Iterator[Finding]:
     yield from check_membership(memo, proxy)
     yield from check_addresses(proxy)
     yield from check_backends_called(memo, proxy)
+    yield from check_abroad(memo, proxy)
     yield from check_metrics(memo, proxy)
     yield from check_identified(memo, proxy)
     yield from check_zone_listeners(memo, proxy)

@@ -6,7 +6,9 @@ from typing import Final, cast
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
 from compiler.mesh.beside import EVERY_SERVICE
+from compiler.mesh.checks.crossing import check_called_abroad
 from compiler.mesh.checks.references import dangling, missing
+from compiler.mesh.gateways.crossing import HAS_ABROAD, is_abroad, reachable_abroad
 from compiler.mesh.graph import (
     RESOURCE,
     SERVICE_NAMES,
@@ -124,6 +126,8 @@ def check_backends_called(memo: Memo, proxy: Resource) -> Iterator[Finding]:
         if outbound.backend_ref is not None:
             if not resolve_reference(memo, outbound.backend_ref, mesh, proxy.namespace):
                 yield missing(memo, outbound.backend_ref, proxy, f"{pointer}/backendRef")
+        elif is_abroad(mesh, outbound.tags):
+            yield from check_called_abroad(memo, proxy, outbound, pointer)
         elif memo.ask(SERVICE_RESOURCE, tag_port(mesh, outbound.tags).service) is None:
             yield dangling("service", outbound.tags.get(SERVICE, ""), {}, f"{pointer}/tags", mesh)
     yield from _check_reachable(memo, proxy, "/networking/transparentProxying")
@@ -135,7 +139,9 @@ def _check_reachable(memo: Memo, proxy: Resource, pointer: str) -> Iterator[Find
         return
     yield from _check_direct(memo, proxy.key.mesh, proxying.direct_access_services, f"{pointer}/directAccessServices")
     for index, name in enumerate(proxying.reachable_services or ()):
-        if memo.ask(SERVICE_RESOURCE, service_key(proxy.key.mesh, name)) is None:
+        if memo.ask(SERVICE_RESOURCE, service_key(proxy.key.mesh, name)) is not None:
+            continue
+        if not reachable_abroad(memo, proxy.key.mesh, (name,)):
             yield dangling("service", name, {}, f"{pointer}/reachableServices/{index}", proxy.key.mesh)
     references = proxying.reachable_backends.refs if proxying.reachable_backends is not None else ()
     for index, reference in enumerate(references):
@@ -154,7 +160,11 @@ def _check_idle(memo: Memo, proxy: Resource, proxying: TransparentProxying, poin
         message = "an outbound has a backendRef, and then those that are written are all that is called"
         for name in said:
             yield Finding(f"{pointer}/{name}", NO_EFFECT, message, "take out this or the outbounds", on_key=True)
-    elif len(said) == len(listed) and mesh_spec(memo, proxy.key.mesh).mesh_services.mode == _BY_PORTS:
+    elif (
+        len(said) == len(listed)
+        and mesh_spec(memo, proxy.key.mesh).mesh_services.mode == _BY_PORTS
+        and not memo.ask(HAS_ABROAD, proxy.key.mesh)
+    ):
         message = f"meshServices.mode is {_BY_PORTS}: nothing is called by tags, and reachableBackends says the rest"
         yield Finding(f"{pointer}/reachableServices", NO_EFFECT, message, "take it out", on_key=True)
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from compiler.memo import Memo
-from compiler.mesh.gateways.choosing import GATEWAY, specificity
+from compiler.mesh.gateways.choosing import specificity, taking
 from compiler.mesh.gateways.confs import Place
 from compiler.mesh.gateways.domains import meet
 from compiler.mesh.gateways.gateway import is_decided
-from compiler.mesh.graph import CARRIERS, read_proxy
-from compiler.mesh.match import BUILTIN_GATEWAY, listener_section, listener_tags
+from compiler.mesh.match import listener_section, listener_tags
 from compiler.mesh.policy import PolicyKind
 from compiler.mesh.selection import HOLDER
 from compiler.mesh.shape import shape_of
@@ -34,7 +33,7 @@ GATEWAY_TYPES = MeshGateway | MeshGatewayRoute | MeshGatewayInstance | MeshGatew
 def check_gateway(memo: Memo, resource: Resource) -> Iterator[Finding]:
     """What is there and does nothing."""
     match resource.spec:
-        case MeshGateway() if all(one.key != resource.key for one, _ in _taking(memo, resource.key.mesh)):
+        case MeshGateway() if all(one.key != resource.key for one, _ in taking(memo, resource.key.mesh)):
             message = "no proxy takes requests by this gateway"
             hint = "give the Dataplane of one gateway.type BUILTIN, and the tags that the selectors ask for"
             yield Finding("/selectors", NO_EFFECT, message, hint)
@@ -52,7 +51,7 @@ def _check_route(memo: Memo, route: Resource) -> Iterator[Finding]:
     wanted = _READING["MeshHTTPRoute" if spec.conf.http is not None else "MeshTCPRoute"]
     chosen = [
         Place(listener, gateway, proxy, memo.ask(HOLDER, shape_of(proxy)))
-        for gateway, proxy in _taking(memo, route.key.mesh)
+        for gateway, proxy in taking(memo, route.key.mesh)
         for listener in cast(MeshGateway, gateway.spec).conf.listeners
         if listener.protocol in wanted
         and specificity(spec.selectors, listener_tags(listener, gateway, proxy)) is not None
@@ -77,7 +76,7 @@ def check_attached(memo: Memo, policy: Resource) -> Iterator[Finding]:
         return
     chosen = [
         listener
-        for gateway, proxy in _taking(memo, policy.key.mesh)
+        for gateway, proxy in taking(memo, policy.key.mesh)
         for listener in cast(MeshGateway, gateway.spec).conf.listeners
         if _is_chosen(target, gateway, listener_tags(listener, gateway, proxy))
     ]
@@ -128,7 +127,7 @@ def check_narrowed(memo: Memo, policy: Resource) -> Iterator[Finding]:
     target, part = spec.target_ref, "rules" if spec.rules else "from"
     if target.kind != "MeshGateway" or not target.tags or not (spec.rules or spec.from_):
         return
-    for gateway, proxy in _taking(memo, policy.key.mesh):
+    for gateway, proxy in taking(memo, policy.key.mesh):
         listeners = cast(MeshGateway, gateway.spec).conf.listeners
         chosen = {
             listener_section(one): one.port
@@ -145,12 +144,3 @@ def check_narrowed(memo: Memo, policy: Resource) -> Iterator[Finding]:
 def _is_beside(listener: GatewayListener, chosen: Mapping[str, int]) -> bool:
     is_chosen = listener_section(listener) in chosen
     return listener.protocol == "HTTP" and not is_chosen and listener.port in chosen.values()
-
-
-def _taking(memo: Memo, mesh: str) -> Iterator[tuple[Resource, Resource]]:
-    """Each builtin gateway's MeshGateway and its proxy."""
-    for key in sorted(memo.read(CARRIERS, (mesh, BUILTIN_GATEWAY))):
-        proxy = read_proxy(memo, key)
-        gateway = memo.ask(GATEWAY, shape_of(proxy)) if proxy is not None else None
-        if proxy is not None and gateway is not None:
-            yield gateway, proxy

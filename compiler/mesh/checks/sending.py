@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from compiler.memo import Memo
+from compiler.mesh.gateways.crossing import is_abroad, reachable_abroad, tagged_abroad
 from compiler.mesh.graph import KEYS, NAMES, mesh_spec
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.routing import HTTP, resolve_reference
@@ -40,11 +41,14 @@ def _destinations(memo: Memo, proxy: Resource) -> Iterator[Port]:
     """Those that are written, and where its calls are redirected all that it may reach or some more."""
     networking, mesh = cast(Dataplane, proxy.spec).networking, proxy.key.mesh
     for outbound in networking.outbound:
-        if outbound.backend_ref is None:
+        if outbound.backend_ref is None and is_abroad(mesh, outbound.tags):
+            yield from tagged_abroad(memo, mesh, outbound.tags)
+        elif outbound.backend_ref is None:
             yield tag_port(mesh, outbound.tags)
         else:
             yield from resolve_reference(memo, outbound.backend_ref, mesh, proxy.namespace)
     if networking.transparent_proxying is not None:
+        yield from reachable_abroad(memo, mesh, networking.transparent_proxying.reachable_services)
         yield from _reachable(memo, proxy, networking.transparent_proxying)
 
 

@@ -1,12 +1,12 @@
 """Which MeshGateway a builtin gateway's proxies take requests by (kuma-policies §4.1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from compiler.memo import Memo, Query
-from compiler.mesh.graph import KEYS, RESOURCE
-from compiler.mesh.match import is_builtin_gateway
-from compiler.mesh.shape import Shape
+from compiler.mesh.graph import CARRIERS, KEYS, RESOURCE, read_proxy
+from compiler.mesh.match import BUILTIN_GATEWAY, is_builtin_gateway
+from compiler.mesh.shape import Shape, shape_of
 from compiler.resources.model import Dataplane, MeshGateway, Resource
 from compiler.resources.specs.spec import TagSelector
 
@@ -34,6 +34,15 @@ def choose_gateway(gateways: Iterable[Resource], proxy: Resource) -> Resource | 
     found = [(one, specificity(cast(MeshGateway, one.spec).selectors, written.tags)) for one in gateways]
     fitting = [(-count, one.key, one) for one, count in found if count is not None]
     return min(fitting, key=lambda entry: entry[:2])[2] if fitting else None
+
+
+def taking(memo: Memo, mesh: str) -> Iterator[tuple[Resource, Resource]]:
+    """Each builtin gateway's MeshGateway and its proxy."""
+    for key in sorted(memo.read(CARRIERS, (mesh, BUILTIN_GATEWAY))):
+        proxy = read_proxy(memo, key)
+        gateway = memo.ask(GATEWAY, shape_of(proxy)) if proxy is not None else None
+        if proxy is not None and gateway is not None:
+            yield gateway, proxy
 
 
 def _gateway(memo: Memo, shape: Shape) -> Resource | None:

@@ -1,5 +1,6 @@
 """The IR of builtin gateways: what they take from outside of the mesh, and where that goes (kuma-policies §4)."""
 
+from compiler.mesh.calls import Tls
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.order import Origin
 from compiler.mesh.value import Confs, Owner, Value
@@ -34,7 +35,10 @@ class GatewayChain(Value, frozen=True):
 
 
 class GatewayListener(Value, frozen=True):
-    """A port of a builtin gateway; `protocol` is HTTP, HTTPS, TCP or TLS, `limit` the connections that it takes."""
+    """A port of a builtin gateway; `protocol` is HTTP, HTTPS, TCP or TLS, `limit` the connections that it takes.
+
+    With `tls` its callers are proxies of whatever mesh, by mutual TLS; without, strangers.
+    """
 
     name: str
     mesh: str
@@ -45,6 +49,7 @@ class GatewayListener(Value, frozen=True):
     limit: int | None = None
     owner: Owner | None = None
     origins: tuple[Origin, ...] = ()
+    tls: Tls | None = None
 
     @property
     def reads_requests(self) -> bool:

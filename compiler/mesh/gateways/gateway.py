@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from msgspec.structs import replace
 
 from compiler.memo import Memo
-from compiler.mesh.calls import Upstream
+from compiler.mesh.calls import Tls, Upstream
 from compiler.mesh.confs import ITEMS, with_inline
 from compiler.mesh.destination import Destination
 from compiler.mesh.gateways.choosing import GATEWAY, specificity
@@ -22,6 +22,7 @@ from compiler.mesh.gateways.precedence import precedence
 from compiler.mesh.gateways.routes import connection_rules, request_rules
 from compiler.mesh.graph import KEYS, RESOURCE
 from compiler.mesh.http_route import Backend, HttpRoute
+from compiler.mesh.identity import credentials, has_tls
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.match import is_builtin_gateway
 from compiler.mesh.members import DESTINATION
@@ -53,9 +54,15 @@ class Gateway(NamedTuple):
 def read_gateway(memo: Memo, shape: Shape, holder: Holder, confs: Confs, owner: Owner | None) -> Gateway:
     """One listener for each port, its chains by host name; `confs` hold for all of the proxy."""
     reached: Reached = {}
-    found = [_listener(memo, places, reached) for places in _ports(memo, shape, holder)]
+    found = [_listener(memo, places, reached) for places in _ports(memo, shape, holder) if _is_taken(memo, places)]
     upstreams = (replace(one, confs=one.confs + confs) for _, one in sorted(reached.items()))
     return Gateway(tuple(_with(one, confs, owner) for one in found), tuple(upstreams))
+
+
+def _is_taken(memo: Memo, places: Sequence[Place]) -> bool:
+    """What is for other meshes is not open to strangers: without a certificate it takes nobody, as a finding says."""
+    crossing = [place.written.crosses for place in places if place.written.cross_mesh]
+    return not crossing or (all(crossing) and has_tls(memo, places[0].proxy))
 
 
 def _ports(memo: Memo, shape: Shape, holder: Holder) -> Iterator[tuple[Place, ...]]:
@@ -105,7 +112,14 @@ def _listener(memo: Memo, places: Sequence[Place], reached: Reached) -> GatewayL
         chains=chains,
         limit=next((limit for one in places if (limit := one.written.resources.connection_limit)), None),
         origins=(Origin(first.gateway.kri(), first.gateway.key, "/conf/listeners"),),
+        tls=_mutual(memo, first) if any(place.written.cross_mesh for place in places) else None,
     )
+
+
+def _mutual(memo: Memo, place: Place) -> Tls | None:
+    """Whatever a mesh does at its own ports: callers of others show a certificate."""
+    own = credentials(memo, place.proxy).tls
+    return replace(own, permissive=False) if own is not None else None
 
 
 def _chains(memo: Memo, name: str, places: Sequence[Place], reached: Reached) -> Iterator[GatewayChain]:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from compiler.memo import Memo, Query
 from compiler.mesh.destination import Endpoint
+from compiler.mesh.gateways.crossing import OPEN, is_abroad
 from compiler.mesh.gateways.routes import backends_of
 from compiler.mesh.graph import KEYS, RESOURCE, ZONE_ENABLED, mesh_spec, read_proxy
 from compiler.mesh.members import ENDPOINTS, MEMBERS, SECURED
@@ -173,9 +174,10 @@ def _passed(memo: Memo, view: tuple[str, str, str]) -> tuple[Port, ...]:
 
 
 def _called_ports(memo: Memo, mesh: str) -> tuple[Port, ...]:
-    """Every place in the mesh that some proxy may call, sorted."""
+    """Every place in the mesh that some proxy may call, of this mesh or another, sorted."""
     found = {port for key in _service_keys(memo, mesh) for port in _ports_of(memo, key)}
     found.update(port for key in _referring(memo, mesh) for port in memo.ask(TAG_PORTS, key))
+    found.update(port for port in memo.ask(OPEN, None) if port.service.mesh == mesh)
     if mesh_spec(memo, mesh).mesh_services.mode != "Exclusive":
         found.update(Port(key, "") for key in memo.ask(SERVICE_KEYS, mesh) if memo.ask(OFFERED, key))
         found.update(one.called for one in memo.ask(CALLED, mesh).names)
@@ -218,7 +220,7 @@ def _tag_ports(memo: Memo, key: ResourceKey) -> tuple[Port, ...]:
         return tuple(tag_port(key.mesh, tags) for _, tags in backends_of(resource))
     proxy = read_proxy(memo, key)
     outbounds = cast(Dataplane, proxy.spec).networking.outbound if proxy is not None else ()
-    return tuple(tag_port(key.mesh, one.tags) for one in outbounds if one.tags)
+    return tuple(tag_port(key.mesh, one.tags) for one in outbounds if one.tags and not is_abroad(key.mesh, one.tags))
 
 
 def _subsets(conf: Any) -> Iterator[Mapping[str, str]]:

@@ -73,9 +73,13 @@ def _check_cross_mesh(listener: Mapping[str, Any], pointer: str) -> Iterator[Fin
     if "tls" in listener:
         message = "a listener for other meshes has no tls of its own"
         yield Finding(join(pointer, "tls"), EXCLUSIVE_FIELDS, message, "take it out", on_key=True)
-    if listener.get("hostname", "*") in ("", "*"):
+    hostname = listener.get("hostname", "")
+    if hostname in ("", "*"):
         message = "a listener for other meshes needs a hostname, by which they call it"
         yield Finding(pointer, MISSING_FIELD, message, "add hostname", on_key=True)
+    elif "*" in hostname:
+        message = "other meshes call a listener by its one hostname, which cannot be a wildcard"
+        yield Finding(join(pointer, "hostname"), BAD_VALUE, message, "write one name")
 
 
 def _check_tls(protocol: str, tls: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
@@ -103,6 +107,9 @@ def _check_shared_ports(listeners: Sequence[Mapping[str, Any]], pointer: str) ->
         if any(other["protocol"] != listener["protocol"] for other in others):
             message = f"another listener of port {port} speaks another protocol"
             yield Finding(join(at, "protocol"), LISTENER_CONFLICT, message, "give each its own port")
+        if not listener.get("crossMesh") and any(other.get("crossMesh") for other in others):
+            message = f"another listener of port {port} is for proxies of other meshes, and this one is for strangers"
+            yield Finding(at, LISTENER_CONFLICT, message, "give each its own port")
         if any(_host(other) == _host(listener) for other in others):
             message = f"another listener of port {port} has the same host name"
             yield Finding(at, LISTENER_CONFLICT, message, "give each its own hostname or port")

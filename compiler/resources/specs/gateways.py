@@ -32,6 +32,11 @@ class GatewayListener(Spec, frozen=True):
         """No host name stands for every one."""
         return self.hostname or "*"
 
+    @property
+    def crosses(self) -> bool:
+        """Whether other meshes can be told of it; one that is written wrongly takes nobody."""
+        return self.cross_mesh and self.protocol == "HTTP" and "*" not in self.host
+
 
 class GatewayConf(Spec, frozen=True):
     listeners: tuple[GatewayListener, ...] = ()

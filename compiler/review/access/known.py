@@ -69,13 +69,16 @@ class Known:
         return readers[one.type](one) == readers[other.type](other)
 
     def _listener(self, message: Any) -> Listening:
+        """A builtin gateway's listener is an inbound where it asks proxies of other meshes for a certificate."""
         addresses = [message.address, *(one.address for one in message.additional_addresses)]
+        chains = self._chains_of(message)
+        strangers = is_gateway_listener(message.name) and not any(chain.certificate for chain in chains)
         return Listening(
             name=message.name,
-            inbound=message.traffic_direction == _INBOUND and not is_gateway_listener(message.name),
+            inbound=message.traffic_direction == _INBOUND and not strangers,
             redirects=message.use_original_dst.value,
             places=tuple(_place(address) for address in addresses),
-            chains=self._chains_of(message),
+            chains=chains,
         )
 
     def _chains_of(self, message: Any) -> tuple[Chain, ...]:

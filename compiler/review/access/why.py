@@ -169,7 +169,9 @@ class _Question:
         kind, name = ("extensions", guards[0]) if guards else ("listeners", door.name)
         if not admission.chain.guards:
             mesh = tuple(self.evidence.optional(callee, door.name))
-            return Step(node, kind, name, "takes plaintext from anyone, whoever calls", mesh)
+            by_certificate = "asks for a certificate of whatever mesh, and for no permission"
+            says = by_certificate if admission.chain.certificate else "takes plaintext from anyone, whoever calls"
+            return Step(node, kind, name, says, mesh)
         says, documents = self._judged(uris_of(caller) if admission.identity else frozenset(), callee, door, admission)
         return Step(node, kind, name, says, documents)
 

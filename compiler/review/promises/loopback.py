@@ -275,7 +275,7 @@ class _Authorities:
 
         An agent is taken to know all domains, which is what no `trusted` at all stands for.
         """
-        pems = {one.domain: self.of(mesh, one.authority).trust_bundle for one in trusted}
+        pems = {one.domain: self.of(one.mesh or mesh, one.authority).trust_bundle for one in trusted}
         for other in self.held.values():
             for named in (one for one in other.snapshot.secrets if one.uris):
                 domain = named.uris[0].removeprefix(_SCHEME).partition("/")[0]

@@ -260,6 +260,34 @@ def test_instances_that_treat_a_call_differently_are_told_apart() -> None:
     assert sorted((one.answer.denied, one.share) for one in found) == [(False, Fraction(1, 2)), (True, Fraction(1, 2))]
 
 
+CROSSING = """
+type: Mesh
+name: inner
+mtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}
+---
+type: Dataplane
+mesh: inner
+name: edge
+networking: {address: 10.9.0.1, gateway: {type: BUILTIN, tags: {kuma.io/service: edge}}}
+---
+type: MeshGateway
+mesh: inner
+name: door
+selectors: [{match: {kuma.io/service: edge}}]
+conf: {listeners: [{port: 8080, protocol: HTTP, hostname: a.internal, crossMesh: true}]}
+"""
+
+
+def test_a_caller_of_another_mesh_is_believed_in_its_own_by_what_each_cluster_names() -> None:
+    found = documents(*yaml.safe_load_all(CROSSING))
+    frontend = next(one for one in found if one.get("name") == "frontend")
+    tags = {"kuma.io/service": "edge", "kuma.io/mesh": "inner"}
+    frontend["networking"]["outbound"].append({"port": 1009, "tags": tags})
+    fleet = fleet_of(found)
+    assert any(secret.name == "system_trust_bundle_inner" for secret in fleet["shop.frontend"].snapshot.secrets)
+    assert answer(fleet, ask()).status == 200
+
+
 def test_without_mutual_tls_nobody_is_known_and_nobody_denied() -> None:
     found = answer(fleet_of(with_tls(None, documents())), ask(caller="batch"))
     assert (found.status, found.denied, found.identities) == (200, False, ())

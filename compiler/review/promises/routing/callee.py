@@ -80,22 +80,24 @@ def _distrust(context: Any, chain: Any, caller: Held, callee: Held) -> str:
         return "the caller has no certificate"
     if caller.uris and not _accepts(server, caller.uris):
         return f"{callee.snapshot.node} does not accept the caller's identity"
-    if not _believes(caller, callee) or (caller.uris and not _believes(callee, caller)):
+    if not _believes(caller, callee, context) or (caller.uris and not _believes(callee, caller, server)):
         return "the two trust different authorities"
     return ""
 
 
-def _believes(held: Held, other: Held) -> bool:
+def _believes(held: Held, other: Held, context: Any) -> bool:
     """What somebody wrote into a MeshTrust, or an agent of SPIRE knows, is believed to be right."""
     shown = next((one for one in other.snapshot.secrets if one.uris), None)
-    if shown is None or any(one.kind == FROM_AGENT for one in held.snapshot.secrets):
+    name = context.common_tls_context.combined_validation_context.validation_context_sds_secret_config.name
+    trusted = [one for secret in held.snapshot.secrets for one in secret.trusted if secret.name == name]
+    if shown is None or (not trusted and any(one.kind == FROM_AGENT for one in held.snapshot.secrets)):
         return shown is not None
     domain = shown.uris[0].removeprefix("spiffe://").partition("/")[0]
-    trusted = [one for secret in held.snapshot.secrets for one in secret.trusted]
+    mesh, their_mesh = held.snapshot.node.mesh, other.snapshot.node.mesh
     if trusted:
-        return any(one.domain == domain and (one.pem or one.authority == shown.authority) for one in trusted)
-    same_mesh = held.snapshot.node.mesh == other.snapshot.node.mesh
-    return same_mesh and any(one.authority == shown.authority for one in held.snapshot.secrets)
+        meant = [one for one in trusted if one.domain == domain]
+        return any(one.pem or (one.authority, one.mesh or mesh) == (shown.authority, their_mesh) for one in meant)
+    return mesh == their_mesh and any(one.authority == shown.authority for one in held.snapshot.secrets)
 
 
 def _accepts(context: Any, uris: tuple[str, ...]) -> bool:
