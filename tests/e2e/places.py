@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 _LOCK_PORT = 19_999
 _PORTS = range(20_000, 32_000)
 """Below the ports that the system hands to whoever connects somewhere."""
+_LATELY: deque[int] = deque(maxlen=1000)
+"""Given to somebody who may not listen on it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,15 @@ def claim_network() -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Free on every address of this machine, a moment ago."""
+    """Free on every address of this machine, a moment ago; two that are asked for one after the other differ."""
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _LATELY:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("0.0.0.0", port))
             except OSError:
                 continue
+            _LATELY.append(port)
             return port
     raise AssertionError("no port is free")

@@ -149,12 +149,12 @@ def test_tags_that_no_dataplane_has_as_labels_stay_and_are_named() -> None:
 def test_what_cannot_be_said_stays_and_is_named_with_its_place() -> None:
     text = LEGACY.replace(
         "- match: {path: {exact: /v1}}",
-        "- match: {path: {exact: /v1}}\n    modify: {path: {regex: {pattern: a, substitution: b}}}",
+        "- match: {path: {exact: /v1}, method: {prefix: P}}",
     )
     migration = _migrate({"mesh.yaml": MESH, "policies.yaml": text})
     assert "type: TrafficRoute" in migration.changes[0].after
-    [named] = [remark for remark in migration.kept if "regular expression" in remark.message]
-    assert (named.position.file, text.splitlines()[named.position.line - 1].strip()[:7]) == ("policies.yaml", "modify:")
+    [named] = [remark for remark in migration.kept if "method" in remark.message]
+    assert (named.position.file, text.splitlines()[named.position.line - 1].strip()[:8]) == ("policies.yaml", "- match:")
 
 
 def test_a_log_is_written_with_the_backend_of_its_mesh() -> None:
