@@ -50,8 +50,8 @@ class ImageWriter:
 
     @property
     def wants_compaction(self) -> bool:
-        """More than a third of the file is likely garbage, all of which a server that starts would read."""
-        return self._tree is not None and self._end > 1.5 * self._size_when_whole + _SMALL
+        """More than a sixth of a large file is likely garbage, all of which a server that starts would read."""
+        return self._tree is not None and self._end > 1.2 * self._size_when_whole + _SMALL
 
     def append(self, generation: Generation, number: int, tree: GenerationTree | None = None) -> None:
         """Durable when it returns; `tree` saves making it again. Raises `StoreError`; readers then keep the old one."""
