@@ -13,7 +13,7 @@ from typing import Final, get_args
 from rich.console import Console
 
 from benchmarks.budgets import BUDGETS, Overrun, check, confirm, read_budgets, record
-from benchmarks.effort import WAITED_FOR, Effort
+from benchmarks.effort import Effort
 from benchmarks.fits import fit_all
 from benchmarks.growth import print_fits
 from benchmarks.isolate import KINDS, measure_apart
@@ -112,15 +112,7 @@ def _effort(options: argparse.Namespace, tier: str) -> Effort:
         return Effort(tries=options.tries or 30, seconds=4.0, cold=3, verify=tier == "S", steady=True)
     few = tier in {"S", "M"}
     brief = options.seconds / (12 if few else 6)
-    return Effort(
-        tries=options.tries or 200,
-        seconds=options.seconds,
-        cold=3 if few else 1,
-        verify=few,
-        steady=options.even,
-        brief=brief,
-        waited_for=WAITED_FOR,
-    )
+    return Effort(tries=options.tries or 200, seconds=options.seconds, cold=3 if few else 1, verify=few, brief=brief)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -73,6 +73,8 @@ def _list_points(series: Series, even: Sequence[Record]) -> Iterator[Point]:
     for record in even:
         if (record.kind, record.measurement.operation) == (series.kind, series.operation):
             value = series.read(record.measurement)
+            if value and series.panel == CPU:
+                value *= _USUAL_KERNEL / record.around["calibration"]["cpu"]
             if value:
                 yield float(record.shape.proxies), value
 
@@ -82,9 +84,6 @@ def _milliseconds(one: Measurement) -> float:
 
 
 def _cpu(one: Measurement) -> float:
-    """Where kernels ran between the tries, as if they had taken as long as usual: a slower minute is no growth."""
-    if one.quotient is not None:
-        return one.quotient * _USUAL_KERNEL
     return median(one.cpus) if one.cpus else one.cpu
 
 
@@ -97,7 +96,8 @@ def _counter(name: str, scale: float) -> Read:
 
 
 _USUAL_KERNEL: Final = 0.04
-"""Seconds of CPU."""
+"""Seconds of CPU that the calibration kernel takes on an ordinary day; CPU is shown as if it had taken that long before
+and after each size, since a machine that is slower for some minutes is no growth."""
 LATENCY: Final = "Latency of one edited file"
 CPU: Final = "CPU of one operation"
 MEMORY: Final = "Peak memory"

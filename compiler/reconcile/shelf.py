@@ -25,6 +25,8 @@ from compiler.snapshot.store import SnapshotStore
 
 _STEP: Final = 0.01
 """Seconds in one go for what can wait; a commit that comes meanwhile waits no longer."""
+_QUIET: Final = 3.0
+"""Seconds after a commit, after which most likely none follows at once."""
 
 
 class DataShelf:
@@ -38,6 +40,7 @@ class DataShelf:
         self._pruning: Pruning | None = None
         self._image: ImageWriter | None = None
         self._compaction: Iterator[None] | None = None
+        self._served_at = 0.0
 
     def recover(self) -> Published | None:
         """What is published, put into the image where a crash came between the two; None where nothing is published."""
@@ -61,12 +64,14 @@ class DataShelf:
         if self._image is None:
             self._image = ImageWriter(self._data / "serving.image")
         self._image.append(generation, published.number, files)
+        self._served_at = time.monotonic()
 
     def tidy(self) -> bool:
         """Off the path of any commit: the image is compacted step by step, old generations are cut off beside us."""
         if self._pruning is not None:
             self._pruning.go_on()
-        if self._compaction is None and self._image is not None and self._image.wants_compaction:
+        quiet = time.monotonic() - self._served_at > _QUIET
+        if self._compaction is None and self._image is not None and self._image.wants_compaction(quiet=quiet):
             self._compaction = self._image.compact_in_steps()
         return self._compaction is not None and self._compact_on(self._compaction)
 

@@ -12,9 +12,3 @@ def test_an_operation_is_tried_three_times_however_long_it_takes() -> None:
     effort = Effort(tries=200, seconds=60, brief=5).of("E6")
     assert effort.goes_on(2, 100)
     assert not effort.goes_on(3, 100)
-
-
-def test_no_kernel_runs_between_tries_of_what_is_waited_for() -> None:
-    effort = Effort(tries=60, seconds=60, steady=True, waited_for=("E1",))
-    assert [effort.of(name).steady for name in ("E1", "E6")] == [False, True]
-    assert not Effort(tries=60, seconds=60).of("E6").steady

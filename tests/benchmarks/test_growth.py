@@ -54,12 +54,12 @@ def test_every_exponent_that_the_specification_bounds_is_judged(tmp_path: Path) 
 
 
 def test_a_machine_that_slows_down_from_size_to_size_is_no_growth(tmp_path: Path) -> None:
-    """It takes twice as long for ten times as much, and its kernels do."""
+    """It takes twice as long for ten times as much, and its kernel does, too."""
     for slower, tier in enumerate(("S", "M", "L")):
         shape, slow = Shape(TIERS[tier], even=True), 2.0**slower
         cpu = slow * shape.proxies / 1e3
-        measured = Measurement("E6", "", (cpu,) * 3, cpu, cpus=(cpu,) * 3, kernels=(slow * 0.04,) * 4)
-        keep(Result("compile", shape, (measured,), Calibration(0.1, 0.1, {}), (0.0, 0.0)), tmp_path)
+        measured = Measurement("E6", "", (cpu,) * 3, cpu, cpus=(cpu,) * 3)
+        keep(Result("compile", shape, (measured,), Calibration(0.1, slow * 0.04, {}), (0.0, 0.0)), tmp_path)
     (fitted,) = (one for one in fit_all(read_newest(tmp_path)) if one.series.label == "E6 mesh-wide edit")
     assert fitted.exponent == pytest.approx(1.0)
     assert fitted.points == tuple((float(size), pytest.approx(size / 1e3)) for size in (100, 1000, 10_000))

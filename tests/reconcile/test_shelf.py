@@ -106,6 +106,23 @@ def test_what_can_wait_takes_no_time_that_a_commit_would_notice_and_is_done_in_t
     assert served.digest == _generation("meanwhile")[1].digest
 
 
+def test_less_garbage_is_enough_when_no_commit_comes_for_a_while(
+    shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compiler.snapshot.image.writing._SMALL", 0)
+    monkeypatch.setattr("compiler.snapshot.image.writing._GARBAGE", 100)
+    image = tmp_path / "data" / "serving.image"
+    for number in range(5):
+        _publish(shelf, f"c{number}")
+    size = image.stat().st_size
+    assert not shelf.tidy()
+    assert image.stat().st_size == size, "another commit may follow at once"
+    monkeypatch.setattr("compiler.reconcile.shelf._QUIET", 0.0)
+    while shelf.tidy():
+        pass
+    assert image.stat().st_size < size
+
+
 def test_old_generations_are_cut_off_beside_the_work(
     shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

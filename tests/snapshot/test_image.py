@@ -318,21 +318,20 @@ def test_a_compaction_that_is_given_up_leaves_the_image_as_it_was(tmp_path: Path
     assert_serves(read(tmp_path / "image"), generation(NEW))
 
 
-def test_an_image_that_is_more_than_a_sixth_garbage_wants_compaction(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("quiet", "most"), [(False, 1.5), (True, 1.2)])
+def test_an_image_with_much_garbage_wants_compaction_and_in_quiet_times_one_with_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: bool, most: float
 ) -> None:
     monkeypatch.setattr("compiler.snapshot.image.writing._SMALL", 0)
     writer = ImageWriter(tmp_path / "image")
-    number = whole = 0
-    while not writer.wants_compaction:
-        number += 1
+    sizes: list[int] = []
+    while not writer.wants_compaction(quiet=quiet):
+        number = len(sizes) + 1
         writer.append(generation({"w/p": {"one": number}} | {f"w/{rest}": {rest: 1} for rest in "abcdefgh"}), number)
-        whole = whole or (tmp_path / "image").stat().st_size
-    end = (tmp_path / "image").stat().st_size
-    assert end > 1.2 * whole
-    assert 2 < number < 20
+        sizes.append((tmp_path / "image").stat().st_size)
+    assert sizes[-2] <= most * sizes[0] < sizes[-1]
     writer.compact()
-    assert not writer.wants_compaction
+    assert not writer.wants_compaction(quiet=quiet)
 
 
 # Failures and kills

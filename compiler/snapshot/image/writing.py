@@ -21,6 +21,9 @@ from compiler.snapshot.store import SnapshotStore
 __all__ = ["ImageWriter", "rebuild_image"]
 
 _SMALL: Final = 4 * 1024 * 1024
+_GARBAGE: Final = 0.5
+"""By what is not."""
+_GARBAGE_IN_QUIET: Final = 0.2
 _SYNCED_AT_ONCE: Final = 1024 * 1024
 """Bytes; the disk takes some milliseconds for them."""
 
@@ -48,10 +51,13 @@ class ImageWriter:
         """What a reader finds, but for its proxies; None where that is nothing whole."""
         return self._last
 
-    @property
-    def wants_compaction(self) -> bool:
-        """More than a sixth of a large file is likely garbage, all of which a server that starts would read."""
-        return self._tree is not None and self._end > 1.2 * self._size_when_whole + _SMALL
+    def wants_compaction(self, *, quiet: bool = False) -> bool:
+        """A third of a large file is likely garbage, all of which a server that starts would read.
+
+        In `quiet` times a sixth will do: a server that runs has to read the new file, too.
+        """
+        most = _GARBAGE_IN_QUIET if quiet else _GARBAGE
+        return self._tree is not None and self._end > (1 + most) * self._size_when_whole + _SMALL
 
     def append(self, generation: Generation, number: int, tree: GenerationTree | None = None) -> None:
         """Durable when it returns; `tree` saves making it again. Raises `StoreError`; readers then keep the old one."""
