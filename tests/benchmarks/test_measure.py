@@ -64,14 +64,22 @@ def test_a_try_is_divided_by_the_kernels_next_to_it() -> None:
     assert Measurement("E1", "", (1.0,), 1.0).quotient is None
 
 
-def test_kernels_run_only_where_they_are_wanted() -> None:
+def test_kernels_run_only_where_they_are_wanted_and_longer_beside_a_long_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def take_a_tenth() -> None:
+        clock[0] += 0.1
+
+    monkeypatch.setattr("benchmarks.calibrate._PROCESSING", {"only": take_a_tenth})
+    monkeypatch.setattr("benchmarks.calibrate.time.process_time", lambda: clock[0])
     unwanted, kernels = Kernels(wanted=False), Kernels(wanted=True)
     unwanted.run()
-    assert unwanted.seconds == []
+    assert (unwanted.seconds, clock) == ([], [0.0])
     kernels.run()
+    assert clock == pytest.approx([0.1])
     kernels.run(beside=5.0)
-    assert len(kernels.seconds) == 2
-    assert kernels.seconds[1] == pytest.approx(kernels.seconds[0], rel=2)
+    assert clock[0] >= 0.1 + 5.0 / 10 - 1e-9, "a tenth of the try"
+    assert kernels.seconds == pytest.approx([0.1, 0.1])
 
 
 def test_effort_ends_by_tries_or_by_time_but_not_before_three() -> None:
