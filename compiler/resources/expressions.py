@@ -40,7 +40,7 @@ def refuse_expression(text: str) -> str | None:
 
 
 def refuse_substitution(expression: str, substitution: str) -> str | None:
-    r"""Why RE2 cannot put this in the place of what a readable expression matches: `\\1` is its first group."""
+    r"""Why RE2 cannot put this in the place of what a readable expression matches: `\1` is its first group."""
     reader = _Reader(expression)
     reader.read()
     for escape in _WRITTEN_ESCAPE.finditer(substitution):
