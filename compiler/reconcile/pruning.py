@@ -8,6 +8,9 @@ from compiler.snapshot.store import SnapshotStore
 KEPT: Final = 100
 """Generations that stay when old ones are cut off, which happens after as many again."""
 
+_PRESSING: Final = 5 * KEPT
+"""Generations after which no quiet time is waited for any longer."""
+
 _ATTEMPTS: Final = 3
 """Broken off in a row, before a longer pause is waited for: of a branch that never rests no work is begun in vain."""
 
@@ -32,13 +35,19 @@ class Pruning:
             self._broken_off += 1
             self._running, self._pruned_at = False, self._before
 
-    def go_on(self) -> None:
-        """To be called when nothing else is done. Raises `StoreError`; it is tried again when it is due again."""
+    def go_on(self, *, quiet: bool) -> None:
+        """To be called when nothing else is done, which is `quiet` where most likely no commit follows at once.
+
+        What Git had written of a pack when it is broken off is a burden for the disk, and a commit waits for that.
+
+        Raises `StoreError`; it is tried again when it is due again.
+        """
         if self._store.is_pruning():
             return
         if self._running:
             self._running, self._broken_off = False, 0
-        if self._number - self._pruned_at >= KEPT and not self._is_restless:
+        due = self._number - self._pruned_at >= (KEPT if quiet else _PRESSING)
+        if due and not self._is_restless:
             self._before, self._pruned_at = self._pruned_at, self._number
             self._store.begin_pruning(KEPT)
             self._running = True

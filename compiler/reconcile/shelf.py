@@ -68,9 +68,9 @@ class DataShelf:
 
     def tidy(self) -> bool:
         """Off the path of any commit: the image is compacted step by step, old generations are cut off beside us."""
-        if self._pruning is not None:
-            self._pruning.go_on()
         quiet = time.monotonic() - self._served_at > _QUIET
+        if self._pruning is not None:
+            self._pruning.go_on(quiet=quiet)
         if self._compaction is None and self._image is not None and self._image.wants_compaction(quiet=quiet):
             self._compaction = self._image.compact_in_steps()
         return self._compaction is not None and self._compact_on(self._compaction)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from compiler.reconcile.pruning import KEPT, Pruning
+from compiler.reconcile.pruning import _PRESSING, KEPT, Pruning
 from compiler.snapshot.failures import StoreDamaged
 from compiler.snapshot.store import SnapshotStore
 
@@ -55,7 +55,7 @@ def test_it_begins_after_as_many_generations_as_are_kept_and_then_after_as_many_
     found = _pruning(store)
     for number in range(1, 3 * KEPT + 1):
         _publish(found, store)
-        found.go_on()
+        found.go_on(quiet=True)
         store.running = False
         assert store.begun == number // KEPT
 
@@ -63,10 +63,10 @@ def test_it_begins_after_as_many_generations_as_are_kept_and_then_after_as_many_
 def test_generations_of_an_earlier_process_count_by_their_packs() -> None:
     store = Store(number=1000, packs=KEPT - 1)
     found = _pruning(store)
-    found.go_on()
+    found.go_on(quiet=True)
     assert store.begun == 0
     _publish(found, store)
-    found.go_on()
+    found.go_on(quiet=True)
     assert store.begun == 1
 
 
@@ -78,33 +78,47 @@ def test_it_gives_way_to_each_publication_and_after_three_waits_for_a_long_pause
     store = Store(number=KEPT, packs=KEPT)
     found = _pruning(store)
     for begun in (1, 2, 3):
-        found.go_on()
+        found.go_on(quiet=True)
         assert (store.begun, store.running) == (begun, True)
         _publish(found, store)
         assert not store.running
     now += 29
-    found.go_on()
+    found.go_on(quiet=True)
     assert not store.running
     now += 2
-    found.go_on()
+    found.go_on(quiet=True)
     assert store.running
     store.running = False
-    found.go_on()
+    found.go_on(quiet=True)
     store.publish(store.published.number + KEPT)
     found.give_way()
-    found.go_on()
+    found.go_on(quiet=True)
     assert store.begun == 5, "once it was done, the next one need not wait"
+
+
+def test_between_commits_that_follow_each_other_it_begins_only_when_it_presses() -> None:
+    store = Store()
+    found = _pruning(store)
+    for _ in range(_PRESSING):
+        assert store.begun == 0
+        _publish(found, store)
+        found.go_on(quiet=False)
+    assert store.begun == 1
+    _publish(found, store)
+    assert not store.running
+    found.go_on(quiet=False)
+    assert store.begun == 2, "broken off, it is still due"
 
 
 def test_a_failure_is_said_and_not_tried_again_until_it_is_due_again() -> None:
     store = Store(number=KEPT, packs=KEPT)
     found = _pruning(store)
-    found.go_on()
+    found.go_on(quiet=True)
     store.failing = True
     with pytest.raises(StoreDamaged):
-        found.go_on()
-    found.go_on()
+        found.go_on(quiet=True)
+    found.go_on(quiet=True)
     assert store.begun == 1
     store.publish(2 * KEPT)
-    found.go_on()
+    found.go_on(quiet=True)
     assert store.begun == 2

@@ -126,6 +126,7 @@ def test_less_garbage_is_enough_when_no_commit_comes_for_a_while(
 def test_old_generations_are_cut_off_beside_the_work(
     shelf: DataShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("compiler.reconcile.shelf._QUIET", 0.0)
     monkeypatch.setattr("compiler.reconcile.pruning.KEPT", 5)
     for number in range(12):
         _publish(shelf, f"c{number}")
