@@ -109,12 +109,20 @@ def _role(process: psutil.Process) -> str:
     return "server" if "serving" in words or "server" in words else "worker" if "work" in words else str(process.pid)
 
 
+_CLOCK_OF_A_PROCESS: Final = 2
+"""Of the three bits below the inverted number of a process, in a clock's id (clock_getcpuclockid(3))."""
+
+
 def _cpu(process: psutil.Process) -> float:
-    """With that of its children that have ended, but for the supervisor's: they were told while they lived."""
-    with suppress(psutil.NoSuchProcess):
+    """With that of its children that have ended, but for the supervisor's: they were told while they lived.
+
+    Its own by the clock that Linux has of every process, all of its threads together: psutil counts in hundredths of a
+    second, of which a push is the hundredth part.
+    """
+    with suppress(psutil.NoSuchProcess, OSError):
         times = process.cpu_times()
         ended = times.children_user + times.children_system if process.ppid() != os.getpid() else 0.0
-        return float(times.user + times.system + ended)
+        return time.clock_gettime((~process.pid << 3) | _CLOCK_OF_A_PROCESS) + float(ended)
     return 0.0
 
 

@@ -61,6 +61,12 @@ def test_a_push_costs_what_the_server_spent_over_all_of_them() -> None:
     assert {each.goal.metric: each.value for each in judge("serve", "S", one)}["CPU per push and ACK"] == 70
 
 
+def test_what_a_commit_costs_by_itself_is_no_push() -> None:
+    few = {"pushes, E1": 4, "cpu ms server, E1": 3.0}
+    one = measured("E6", **{"pushes": 24, "cpu ms server": 4.0}, **few)
+    assert {each.goal.metric: each.value for each in judge("serve", "S", one)}["CPU per push and ACK"] == 50
+
+
 def test_goals_that_were_not_measured_are_listed_without_a_verdict() -> None:
     blank = list(list_goals(["L"]))
     assert {one.verdict for one in blank} == {None}
