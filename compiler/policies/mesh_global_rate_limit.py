@@ -92,8 +92,7 @@ class Service(Spec, frozen=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or _DEFAULT_PORT
+        return urlsplit(self.url).hostname or "", _port(self.url) or _DEFAULT_PORT
 
     @property
     def cluster(self) -> str:
@@ -212,10 +211,21 @@ def _check_rate(rate: Mapping[str, Any] | None, pointer: str) -> Iterator[Findin
         yield Finding(join(pointer, "interval"), BAD_VALUE, message, "MeshRateLimit takes any interval")
 
 
+def _port(url: str) -> int | None:
+    """None where none is written; 0, which is no port, where it is too large for one."""
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return 0
+
+
 def _check_url(url: str | None, pointer: str) -> Iterator[Finding]:
+    """The schema has judged its form."""
     if url is None:
         return
     parts = urlsplit(url)
+    if _port(url) == 0:
+        yield Finding(pointer, BAD_VALUE, "the port must be from 1 to 65535")
     if parts.scheme == "https":
         yield Finding(pointer, NOT_SUPPORTED_YET, "TLS to a rate limit service is not supported yet", "use http://")
     if parts.path not in ("", "/"):
