@@ -22,7 +22,7 @@ from compiler.mesh.upstreams import destination_port
 from compiler.mesh.value import Value
 from compiler.mesh.zones.gates import IS_GATED
 from compiler.mesh.zones.passing import Passage
-from compiler.mesh.zones.views import View
+from compiler.mesh.zones.views import PLAIN, View
 from compiler.resources.findings import PORT_CONFLICT
 from compiler.resources.model import ResourceKey
 from compiler.resources.resource_set import ResourceSet
@@ -217,17 +217,18 @@ def _calls(memo: Memo, caller: Caller) -> Calls:
     mesh, proxy = caller.shape.resource.key.mesh, memo.ask(PROXY, caller.shape)
     zone = _preferred_zone(memo, mesh, caller.zone)
     meshes = (mesh, *(bundle.mesh for bundle in proxy.bundles if bundle.mesh))
-    gated = frozenset(one for one in meshes if memo.ask(IS_GATED, one))
-    called = [_assignment(one, caller.zone, zone, gated=one.destination.mesh in gated) for one in proxy.listed]
+    side = PLAIN if proxy.tls is None and not proxy.memberships else ""
+    sides = {one: side for one in meshes if memo.ask(IS_GATED, one)}
+    called = [_assignment(one, caller.zone, zone, sides.get(one.destination.mesh)) for one in proxy.listed]
     passed = [_passed(one, caller.zone) for one in _passages(proxy)]
     return Calls((*called, *passed))
 
 
-def _assignment(upstream: Upstream, zone: str, preferred: str | None, *, gated: bool) -> Assignment:
-    """Where a policy spreads calls over zones, it alone says which are preferred."""
+def _assignment(upstream: Upstream, zone: str, preferred: str | None, side: str | None) -> Assignment:
+    """Where a policy spreads calls over zones, it alone says which are preferred; no side where zones see the same."""
     destination = upstream.destination
     port = destination_port(destination)
-    seen = View(port, zone) if gated else None
+    seen = View(port, zone, side) if side is not None else None
     if upstream.spread is None:
         return Assignment(destination.name, port, preferred, seen=seen)
     return Assignment(destination.name, port, zone, upstream.spread, seen)

@@ -15,6 +15,7 @@ from compiler.mesh.confs import ITEMS
 from compiler.mesh.destination import Destination
 from compiler.mesh.external import outside_of_tagged
 from compiler.mesh.graph import KEYS, mesh_spec
+from compiler.mesh.identity import IDENTITIES_OF
 from compiler.mesh.inbounds import read_inbound
 from compiler.mesh.members import DESTINATION
 from compiler.mesh.order import Origin, Side
@@ -50,14 +51,18 @@ class Guard(NamedTuple):
 
 
 def zone_gate(memo: Memo, proxy: Resource, listener: ZoneListener, guard: Guard, *, beside: bool) -> ZoneGate:
-    """`beside` where the proxy makes calls of its own, whose clusters have the names that these would have."""
+    """`beside` where the proxy makes calls of its own, whose clusters have the names that these would have.
+
+    An ingress needs no certificate, as it opens nothing; without one an egress is led nowhere (`gates.EGRESSES`).
+    """
     suffix, leaves = f".{listener.section}" if beside else "", listener.type == EGRESS
+    passing = guard.like.tls is not None or (not leaves and bool(memo.ask(IDENTITIES_OF, proxy.key.mesh)))
     passages = (_judged(one, proxy, guard.like) for one in _passages(memo, proxy, FAR if leaves else NEAR, suffix))
     return ZoneGate(
         name=f"{_NAMES[listener.type]}{listener.section}",
         address=guard.like.address,
         port=listener.port,
-        passages=tuple({one.server_name: one for one in passages}.values()) if guard.like.tls is not None else (),
+        passages=tuple({one.server_name: one for one in passages}.values()) if passing else (),
         openings=tuple(_openings(memo, proxy, guard, suffix)) if leaves and guard.like.tls is not None else (),
     )
 

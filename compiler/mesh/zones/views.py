@@ -43,10 +43,14 @@ BEYOND_EGRESS: Final = "_egress"
 """Stands for the zone of what is behind a zone egress, which chooses among them; no zone is called so."""
 NEAR: Final = "near"
 FAR: Final = "far"
+PLAIN: Final = "plain"
 
 
 class View(Value, frozen=True):
-    """A destination from a zone: `side` is near or far for a zone proxy, which passes on one of the two."""
+    """A destination from a zone: `side` is near or far for a zone proxy, which passes on one of the two.
+
+    It is plain for a caller without a certificate, to whom no zone proxy listens.
+    """
 
     port: Port
     zone: str
@@ -75,6 +79,8 @@ def _seen(memo: Memo, view: View) -> Seen:
     others = {zone for zone in others if zone != view.zone and memo.ask(ZONE_ENABLED, zone)}
     ingresses = {zone: there for zone, there in memo.ask(INGRESSES, mesh).items() if zone in others}
     direct = tuple(one for one in endpoints if one.zone in others and one.zone not in ingresses)
+    if view.side == PLAIN:
+        return Seen(tuple(sorted((*near, *direct))))
     far = tuple(_through(memo, port, ingresses, endpoints))
     if view.side == FAR:
         return Seen(tuple(sorted((*direct, *far))))
