@@ -12,6 +12,7 @@ from compiler.memo import Memo
 from compiler.mesh.services import SERVICE_KEYS, SERVICE_RESOURCE, service_key
 from compiler.resources.model import MeshService
 from compiler.resources.suggest import did_you_mean, one_of
+from compiler.review.promises.abroad import find_door
 from compiler.review.promises.route_tests import RouteTest
 from compiler.review.promises.routing.answer import Ask
 from compiler.review.promises.routing.held import Fleet, Held, is_http, place_of, read_service_name, terminal_filter
@@ -22,7 +23,8 @@ TEST_OF_NOTHING: Final = Code(
     Severity.ERROR,
     "a route test about a service or proxy that the repository does not have",
     "`from` names a service or a proxy, `to` a service, or an address and port on which the caller's proxy takes "
-    "calls. A test with another name would pass or fail for a reason of its own.",
+    "calls. A test with another name would pass or fail for a reason of its own; so would one of a call from mesh to "
+    "mesh, which is not followed through a gateway's listener with `crossMesh`.",
 )
 
 _NAMES: Final = frozenset(CLUSTER_FIELDS)
@@ -87,7 +89,8 @@ class Calls:
         mesh, to = self.fleet.snapshots[callers[0]].node.mesh, test.sent.to
         if ":" in to:
             if not any(_is_at(self.fleet[node], name, to) for node in callers for name in _places(self.fleet[node])):
-                yield _wrong(test, ("request", "to"), f"no proxy of {test.caller} takes calls at {to}")
+                nowhere = _wrong(test, ("request", "to"), f"no proxy of {test.caller} takes calls at {to}")
+                yield self._abroad(test, callers) or nowhere
             return
         if fronts := [(self.fleet[node], name) for node in callers for name in self.fleet[node].fronts]:
             hint = "write where: " + one_of([_place(held, name) for held, name in fronts])
@@ -97,7 +100,8 @@ class Calls:
         ports = self._ports(mesh, to)
         if ports is None:
             known = {key.name for key in self.memo.ask(SERVICE_KEYS, mesh)}
-            yield _wrong(test, ("request", "to"), f"mesh {mesh} has no service {to!r}", did_you_mean(to, known))
+            unknown = _wrong(test, ("request", "to"), f"mesh {mesh} has no service {to!r}", did_you_mean(to, known))
+            yield self._abroad(test, callers) or unknown
             return
         if test.sent.port not in (None, _WHOLE_SERVICE, *ports):
             hint = f"its ports are {one_of(ports)}"
@@ -109,6 +113,18 @@ class Calls:
                 hint = "the ports are " + ", ".join(_section(name) for name in found)
                 yield _wrong(test, ("request",), f"{node} calls {to} on more than one port: say which", hint)
                 return
+
+    def _abroad(self, test: RouteTest, callers: Sequence[str]) -> Diagnostic | None:
+        """Where it is a gateway of another mesh that is called: neither engine follows a request from mesh to mesh."""
+        to, held = test.sent.to, [self.fleet[node] for node in callers]
+        there = {name for one in held for name in one.names(ResourceType.LISTENER) if _is_at(one, name, to)}
+        door = find_door(self.memo, to, there)
+        if door is None:
+            return None
+        gateway = f"MeshGateway {door.service.name!r} of mesh {door.service.mesh!r}"
+        message = f"{to} is a listener for other meshes, of {gateway}: no request is followed through that door"
+        hint = "write one test from the gateway, to its own address, and an invariant of who may call it"
+        return _wrong(test, ("request", "to"), message, hint)
 
     def _outbound(self, caller: Held, test: RouteTest) -> str | None:
         return next(iter(self._towards(caller, test)), None)

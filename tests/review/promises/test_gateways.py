@@ -264,3 +264,75 @@ def test_a_gateway_is_asked_where_it_listens(
     assert run(["test", repository(tmp_path, one(to, "{denied: true}")), "--engine", "python"]) == UNREADABLE
     out = capsys.readouterr()
     assert said in out.out + out.err
+
+
+OTHER = """
+{type: Mesh, name: other, mtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}}
+---
+type: Dataplane
+mesh: other
+name: door-1
+networking: {address: 10.0.0.40, gateway: {type: BUILTIN, tags: {kuma.io/service: door}}}
+---
+type: MeshGateway
+mesh: other
+name: door
+selectors: [{match: {kuma.io/service: door}}]
+conf: {listeners: [{port: 8080, protocol: HTTP, hostname: a.other.internal, crossMesh: true}]}
+---
+type: MeshHTTPRoute
+mesh: other
+name: door
+spec:
+  targetRef: {kind: MeshGateway, name: door}
+  to:
+  - targetRef: {kind: Mesh}
+    rules:
+    - matches: [{path: {type: PathPrefix, value: /old}}]
+      default: {filters: [{type: RequestRedirect, requestRedirect: {port: 8088}}]}
+---
+type: Dataplane
+mesh: shop
+name: caller
+networking:
+  address: 10.0.0.41
+  inbound: [{port: 80, tags: {kuma.io/service: caller}}]
+  outbound: [{address: 127.0.0.1, port: 1050, tags: {kuma.io/service: door, kuma.io/mesh: other}}]
+"""
+
+
+def between(folder: Path, caller: str, to: str, expect: str) -> str:
+    request = f"{{to: '{to}', host: a.other.internal, path: /old}}"
+    found = repository(folder, f"tests: [{{name: it, from: {caller}, request: {request}, expect: {expect}}}]")
+    (folder / "other.yaml").write_text(OTHER)
+    return found
+
+
+@pytest.mark.parametrize("to", ["127.0.0.1:1050", "a.other.internal", "a.other.internal:8080", "door"])
+@pytest.mark.parametrize("expect", ["{denied: true}", "{denied: false}", "{status: 301}"])
+def test_a_call_from_mesh_to_mesh_is_not_followed_and_no_verdict_is_given(
+    to: str, expect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["test", between(tmp_path, "caller", to, expect), "--engine", "python"]) == UNREADABLE
+    out = "".join(capsys.readouterr())
+    said = f"{to} is a listener for other meshes, of MeshGateway 'door' of mesh 'other': no request is followed"
+    assert f"error[test-of-nothing]: {said}" in out
+
+
+def test_a_service_of_the_callers_own_mesh_is_meant_before_a_gateway_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = between(tmp_path, "caller", "door", "{denied: true}")
+    named = (tmp_path / "other.yaml").read_text().replace("{kuma.io/service: caller}", "{kuma.io/service: door}")
+    (tmp_path / "other.yaml").write_text(named)
+    assert run(["test", folder, "--engine", "python"]) == FINE, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("engine", ["python", pytest.param("envoy", marks=needs_envoy)])
+def test_what_a_gateway_does_with_calls_of_other_meshes_is_asked_of_the_gateway(
+    engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = between(
+        tmp_path, "other/door", "10.0.0.40:8080", "{status: 302, location: 'http://a.other.internal:8088/old'}"
+    )
+    assert run(["test", folder, "--engine", engine]) == FINE, capsys.readouterr().out

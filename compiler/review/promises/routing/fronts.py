@@ -4,9 +4,10 @@ import re
 from typing import Any, Final
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 from google.protobuf.message import Message
 
-from compiler.envoy.packing import rewrite
+from compiler.envoy.packing import rewrite, unpack
 
 _FRONT: Final = re.compile(r".+:(?:HTTPS?|TCP|TLS):[0-9]+")
 _MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -39,7 +40,10 @@ def _rank(chain: Any, host: str) -> int | None:
 
 
 def door(listener: Any, name: str) -> Any:
-    """The listener with this chain alone, and without TLS, whose certificate no test has; None where it has no such."""
+    """The listener with this chain alone, and without TLS, whose certificate no test has; None where it has no such.
+
+    Strangers come by https then. A proxy of another mesh, which is asked for its certificate, passes on a call by http.
+    """
     chain = next((one for one in listener.filter_chains if one.name == name), None)
     if chain is None:
         return None
@@ -50,11 +54,16 @@ def door(listener: Any, name: str) -> Any:
     del found.filter_chains[:]
     found.filter_chains.append(chain)
     only = found.filter_chains[0]
-    if only.HasField("transport_socket"):
+    if only.HasField("transport_socket") and not _is_for_proxies(only):
         rewrite(only, _come_encrypted)
     only.ClearField("transport_socket")
     only.ClearField("filter_chain_match")
     return found
+
+
+def _is_for_proxies(chain: Any) -> bool:
+    context: Any = unpack(chain.transport_socket.typed_config)
+    return isinstance(context, DownstreamTlsContext) and context.require_client_certificate.value
 
 
 def _come_encrypted(message: Message) -> None:
