@@ -340,3 +340,12 @@ def test_a_proxy_that_no_identity_of_its_mesh_selects_is_told_that_it_calls_nobo
     assert (told.code.word, told.path) == ("cross-mesh-plaintext", "/networking/transparentProxying")
     assert told.subject is not None
     assert told.subject.name == "web-1"
+
+
+def test_hashes_of_requests_may_be_for_a_gateway_of_another_mesh() -> None:
+    database = proxy("b", "db-1", address="10.1.0.2").replace("protocol: http", "protocol: tcp")
+    hashes = "{loadBalancer: {type: Maglev}, hashPolicies: [{type: Header, header: {name: x-user}}]}"
+    item = f"{{targetRef: {{kind: Mesh}}, default: {hashes}}}"
+    policy = f"type: MeshLoadBalancingStrategy\nmesh: b\nname: it\nspec: {{to: [{item}]}}\n"
+    assert codes(compiled(*BASE, database, policy)) == []
+    assert codes(compiled(mesh("b"), database, policy)) == ["unfit-protocol"]

@@ -138,3 +138,68 @@ OUTSIDE = (
 )
 def test_hashes_of_requests_are_nothing_to_connections(texts: list[str], target: str, hints: list[str]) -> None:
     assert told(*texts, about("MeshLoadBalancingStrategy", target, HASHES)) == hints
+
+
+def tcp_route(target: str, more: str = "", name: str = "split") -> str:
+    item = f"{{targetRef: {{kind: MeshService, name: {target}}}, rules: []}}"
+    return f"{{type: MeshTCPRoute, mesh: default, name: {name}, spec: {{{more} to: [{item}]}}}}"
+
+
+def http_route(target: str, more: str = "") -> str:
+    return tcp_route(target, more).replace("MeshTCPRoute", "MeshHTTPRoute")
+
+
+def idle(*texts: str, compiler: Compiler | None = None) -> list[str]:
+    found = compile_texts(MESH, *texts, compiler=compiler).diagnostics
+    return [f"{one.path} {one.message}" for one in found if one.code.word == "no-effect" and "hash" in one.path]
+
+
+FROM_API = "targetRef: {kind: Dataplane, labels: {app: api}},"
+LABELLED = API.replace("name: api,", "name: api, labels: {app: api},", 1)
+TO_WEB = "{kind: MeshService, name: web}"
+BY_ROUTE = "all calls that it is about are connections, by MeshTCPRoute 'split': a connection has no header"
+TURNED = [f"/spec/to/0/default/hashPolicies/0 {BY_ROUTE}"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "target", "messages"),
+    [
+        ([WEB, tcp_route("web")], TO_WEB, TURNED),
+        ([WEB, DB, tcp_route("web")], ALL, TURNED),
+        ([WEB, API, tcp_route("web")], ALL, []),
+        ([WEB, API, tcp_route("web")], TO_API, []),
+        ([WEB, LABELLED, tcp_route("web", FROM_API)], TO_WEB, []),
+        ([WEB, tcp_route("web"), http_route("web")], TO_WEB, []),
+        ([DB, tcp_route("db")], TO_DB, TURNED),
+        ([WEB, EDGE, tcp_route("web")], TO_WEB, []),
+    ],
+    ids=[
+        "one service",
+        "beside one of TCP",
+        "beside one of HTTP",
+        "another service",
+        "for some callers",
+        "an HTTP route decides",
+        "of TCP anyway",
+        "by a gateway",
+    ],
+)
+def test_hashes_of_requests_are_nothing_to_calls_that_a_route_makes_connections_of(
+    texts: list[str], target: str, messages: list[str]
+) -> None:
+    policy = about("MeshLoadBalancingStrategy", target, HASHES)
+    assert idle(*texts, policy) == messages
+    assert told(*texts, policy) == []
+
+
+def test_only_callers_whom_the_policy_is_for_count() -> None:
+    policy = about("MeshLoadBalancingStrategy", TO_WEB, HASHES).replace("spec: {", f"spec: {{{FROM_API} ")
+    assert idle(WEB, LABELLED, tcp_route("web", FROM_API), policy) == TURNED
+
+
+def test_a_route_for_connections_brings_the_warning_and_one_for_requests_takes_it_back() -> None:
+    compiler, policy = Compiler(SCHEMAS), about("MeshLoadBalancingStrategy", TO_WEB, HASHES)
+    assert idle(WEB, policy, compiler=compiler) == []
+    assert idle(WEB, policy, tcp_route("web"), compiler=compiler) == TURNED
+    assert idle(WEB, policy, tcp_route("web"), http_route("web"), compiler=compiler) == []
+    assert idle(WEB, policy, tcp_route("web"), compiler=compiler) == TURNED

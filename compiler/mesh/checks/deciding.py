@@ -27,7 +27,7 @@ def check_concessions(
 ) -> Iterator[Finding]:
     """Each is looked for up to the first place where nothing else decides: most often that is the first of all."""
     mesh = policy.key.mesh
-    callers = Again(_callers(memo, kind, mesh, selected))
+    callers = Again(callers_of(memo, kind, mesh, selected))
     for one in kind.concessions:
         deciding = _deciding(memo, one.matter, mesh)
         for item in memo.ask(ITEMS, ((policy.key,), ("to",))) if deciding else ():
@@ -52,7 +52,7 @@ def _is_asked(conf: Conf, field: Sequence[str]) -> bool:
     return value is not None and value is not False
 
 
-def _callers(memo: Memo, kind: PolicyKind, mesh: str, selected: Iterable[Selected]) -> Iterator[Caller]:
+def callers_of(memo: Memo, kind: PolicyKind, mesh: str, selected: Iterable[Selected]) -> Iterator[Caller]:
     """Most proxies are selected by the same policies, and those are asked once.
 
     At a gateway routes of either kind have listeners of their own.
@@ -87,7 +87,7 @@ def _decided(
         return None
     by = None
     for routing in (routing_to(memo, calling, port) for calling in callers for port in ports):
-        own = _conf(memo, routing, kind)
+        own = conf_there(memo, routing, kind)
         if own is not None and item.origin in own.origins:
             found = (_decider(memo, routing, other, matter) for other in others)
             here = next((key for key in found if key is not None), None)
@@ -97,14 +97,15 @@ def _decided(
     return by
 
 
-def _conf(memo: Memo, routing: Routing, kind: PolicyKind) -> Applied | None:
+def conf_there(memo: Memo, routing: Routing, kind: PolicyKind) -> Applied | None:
+    """What policies of a kind say of some calls; None where they say nothing."""
     policies = outgoing(memo, routing.profile, routing.own, kind.type, names_of(memo, routing.port))
     return memo.ask(OUTGOING_CONF, Place(kind.type, policies, routing.port)) if policies else None
 
 
 def _decider(memo: Memo, routing: Routing, kind: PolicyKind, matter: Matter) -> ResourceKey | None:
     """Of several policies the most specific that decides by itself; each may say a part."""
-    applied = _conf(memo, routing, kind)
+    applied = conf_there(memo, routing, kind)
     if applied is None or not applied.origins or matter not in kind.decides(applied.conf):
         return None
     items = (item for key in _policies(applied) for item in reversed(memo.ask(ITEMS, ((key,), ("to",)))))

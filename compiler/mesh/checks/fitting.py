@@ -6,14 +6,13 @@ from typing import Final
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
 from compiler.mesh.checks.references import services_of
-from compiler.mesh.checks.sending import lets_through
 from compiler.mesh.confs import ITEMS, items_about
 from compiler.mesh.graph import CARRIERS, KEYS
 from compiler.mesh.kinds import find_kind
 from compiler.mesh.match import BUILTIN_GATEWAY
 from compiler.mesh.merge import merge_confs
 from compiler.mesh.order import Item, spec_of
-from compiler.mesh.policy import Part, PolicyKind
+from compiler.mesh.policy import PolicyKind
 from compiler.mesh.rules import outbound_items, refers
 from compiler.mesh.services import OFFERED, PORT_PROTOCOL, SERVICE_RESOURCE, SERVICE_TYPES, Port, service_ports
 from compiler.resources.findings import Finding, join
@@ -76,38 +75,6 @@ def check_inline(memo: Memo, kind: PolicyKind, policy: Resource) -> Iterator[Fin
                 yield Finding(at, UNFIT_PROTOCOL, message, " and ".join(sorted(hints)), on_key=True)
 
 
-def check_parts(memo: Memo, kind: PolicyKind, policy: Resource) -> Iterator[Finding]:
-    """The same of parts of an item that for the rest may say something."""
-    for item in memo.ask(ITEMS, ((policy.key,), ("to",))):
-        if kind.unheard(item.conf, "tcp") and not _may_be_elsewhere(memo, item):
-            parts, protocols = _unheard(memo, kind, item)
-            for part, why in parts.items():
-                message = f"all that it is about speaks {' and '.join(sorted(protocols))}: {why}"
-                yield Finding(join("", "to", item.index, "default", *part), UNFIT_PROTOCOL, message, "take it out")
-
-
-def _unheard(memo: Memo, kind: PolicyKind, item: Item) -> tuple[Mapping[Part, str], frozenset[str]]:
-    """Destinations are looked at up to the first where every part says something."""
-    parts: Mapping[Part, str] | None = None
-    protocols = set[str]()
-    for service, port in list_meant(memo, item):
-        protocol = memo.ask(PORT_PROTOCOL, port)
-        found = kind.unheard(item.conf, protocol)
-        parts = {part: why for part, why in found.items() if parts is None or part in parts}
-        if not parts or _is_routed(memo, service, port):
-            return {}, frozenset()
-        protocols.add(protocol)
-    return parts or {}, frozenset(protocols)
-
-
-def _may_be_elsewhere(memo: Memo, item: Item) -> bool:
-    """Whether it may be about calls to no destination that is known: to what is outside, or by a gateway."""
-    mesh = item.policy.key.mesh
-    if memo.read(CARRIERS, (mesh, BUILTIN_GATEWAY)) and includes_gateways(spec_of(item.policy).target_ref):
-        return True
-    return item.target.kind == "Mesh" and lets_through(memo, mesh)
-
-
 def _unsaid(memo: Memo, kind: PolicyKind, item: Item) -> Mapping[str, str]:
     """What lacks, by protocol; nothing where some call is made otherwise, or by something that the item is about."""
     mesh, found = item.policy.key.mesh, dict[str, str]()
@@ -116,13 +83,13 @@ def _unsaid(memo: Memo, kind: PolicyKind, item: Item) -> Mapping[str, str]:
     for service, port in list_meant(memo, item):
         protocol = memo.ask(PORT_PROTOCOL, port)
         hint = kind.mute(item.conf, protocol)
-        if not hint or _is_routed(memo, service, port):
+        if not hint or is_routed(memo, service, port):
             return {}
         found[protocol] = hint
     return found
 
 
-def _is_routed(memo: Memo, service: Resource, port: Port) -> bool:
+def is_routed(memo: Memo, service: Resource, port: Port) -> bool:
     """Whether a route may have it called by another protocol than its own."""
     routes = (key for kind in _ROUTES for key in sorted(memo.read(KEYS, (kind, port.service.mesh))))
     items = items_about(memo, tuple(routes), (service.name, port.service.name))

@@ -9,10 +9,11 @@ from compiler.memo import Memo
 from compiler.mesh.checks.again import Again
 from compiler.mesh.checks.conflicts import check_conflicts
 from compiler.mesh.checks.deciding import check_concessions
-from compiler.mesh.checks.fitting import check_fitting, check_inline, check_parts, check_spoken
+from compiler.mesh.checks.fitting import check_fitting, check_inline, check_spoken
 from compiler.mesh.checks.gateways import check_coming_in
 from compiler.mesh.checks.idle import Selected, check_idle
 from compiler.mesh.checks.needs import check_needs
+from compiler.mesh.checks.parts import check_parts
 from compiler.mesh.checks.plaintext import check_optional
 from compiler.mesh.checks.references import check_reference, check_target, dangling
 from compiler.mesh.gateways.choosing import GATEWAY
@@ -64,7 +65,7 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         yield from check_fitting(memo, kind, resource)
         yield from check_spoken(memo, kind, resource)
         yield from check_inline(memo, kind, resource)
-        yield from check_parts(memo, kind, resource)
+        yield from check_parts(memo, kind, resource, _selected(memo, resource))
         yield from check_concessions(memo, kind, resource, _selected(memo, resource))
         yield from check_needs(memo, kind, resource, _selected(memo, resource))
         if kind.shape_tls is not None:
