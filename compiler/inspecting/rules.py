@@ -111,8 +111,7 @@ def _inbounds(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Iterator[Json]:
     yield from _entrances(memo, kind, proxy, sources)
-    by_tags = kind.inbounds is Inbounds.PERMISSION or kind.from_tags
-    sides: tuple[Side, ...] = ("rules",) if by_tags else _COMING_IN
+    sides: tuple[Side, ...] = ("rules",) if kind.passes_over_from else _COMING_IN
     for inbound in cast(Dataplane, proxy.spec).networking.inbound if kind.inbounds is not Inbounds.NONE else ():
         items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), sides))
         yield {
@@ -156,7 +155,7 @@ def _from_rules(
     memo: Memo, kind: PolicyKind, proxy: Resource, selected: Sequence[Selected], sources: Sources
 ) -> Iterator[Json]:
     """Of 2.x: confs by the tags of the caller, for kinds that tell callers apart by them."""
-    if kind.inbounds is not Inbounds.PERMISSION and not kind.from_tags:
+    if not kind.passes_over_from:
         return
     for inbound in cast(Dataplane, proxy.spec).networking.inbound:
         items = memo.ask(ITEMS, (_incoming(selected, kind.type, inbound.section), ("from",)))

@@ -15,7 +15,7 @@ from compiler.mesh.http_route import HttpRoute
 from compiler.mesh.kinds import find_kind
 from compiler.mesh.merge import Merged, origins_of
 from compiler.mesh.order import Item, Side, items_of, sort_items
-from compiler.mesh.permission import permission, principal_of
+from compiler.mesh.permission import permission, principal_of, tag_uri
 from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.mesh.referring import REFERRED, read_reference
 from compiler.mesh.rules import (
@@ -183,10 +183,16 @@ def _source_confs(memo: Memo, place: Held) -> tuple[SourceRule, ...]:
         )
     rules = effective_rules(_rules(memo, kind, place.policies)) if kind.inbounds is Inbounds.BY_SOURCE else ()
     return tuple(
-        SourceRule(Principal((_caller(rule.match),)), (_type(memo, kind, rule.merged),))
+        SourceRule(_callers(rule.match), (_type(memo, kind, rule.merged),))
         for rule in rules
-        if rule.match is not None and rule.match.keys() == {"spiffeID"}
+        if rule.match is not None and "sni" not in rule.match
     )
+
+
+def _callers(match: Conf) -> Principal:
+    """Those of a match by tags show them beside their SPIFFE id."""
+    tags = (UriMatch(tag_uri(key, value)) for key, value in match.get("tags", {}).items())
+    return Principal((*([_caller(match)] if "spiffeID" in match else []), *tags))
 
 
 def _caller(match: Conf) -> UriMatch:

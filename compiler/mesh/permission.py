@@ -146,6 +146,9 @@ def principal_of(mesh: str, rule: SubsetRule) -> Principal:
 
 def _uris(mesh: str, tags: Tags) -> tuple[UriMatch, ...]:
     """How a certificate of the builtin authority shows tags (kuma-core §2.1)."""
-    return tuple(
-        UriMatch(f"spiffe://{mesh}/{value}" if key == SERVICE else f"kuma://{key}/{value}") for key, value in tags
-    )
+    return tuple(UriMatch(f"spiffe://{mesh}/{value}" if key == SERVICE else tag_uri(key, value)) for key, value in tags)
+
+
+def tag_uri(key: str, value: str) -> str:
+    """Of a tag that is not the service, for which there is the SPIFFE id."""
+    return f"kuma://{key}/{value}"

@@ -203,3 +203,8 @@ class PolicyKind:
         """A merged conf as it is written."""
         names = {appended(name): name for name in self.growing}
         return {names.get(name, name): value for name, value in conf.items()}
+    @property
+    def passes_over_from(self) -> bool:
+        """Whether `from` says nothing where some policy of the kind has `rules`."""
+        return self.inbounds is Inbounds.PERMISSION or self.from_tags
+

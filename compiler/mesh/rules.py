@@ -12,6 +12,7 @@ from typing import Final
 from compiler.mesh.match import has_labels, picks
 from compiler.mesh.merge import Merged, RouteRule, merge_by_hostname, merge_confs, merge_items, merge_route_rules
 from compiler.mesh.order import Item, Origin
+from compiler.mesh.subsets import Tags
 from compiler.resources.model import DISPLAY_NAME, NAMESPACE, Conf, MeshService, Resource, TargetRef
 
 
@@ -44,7 +45,10 @@ class ResourceRule:
 
 @dataclass(frozen=True, slots=True)
 class InboundRule:
-    """A conf for the callers that `match` names; None is everyone."""
+    """A conf for the callers that `match` names; None is everyone.
+
+    Beside what somebody may write, a match of a converted policy has `tags` that its callers carry.
+    """
 
     match: Conf | None
     merged: Merged
@@ -214,7 +218,7 @@ def effective_rules(rules: Sequence[InboundRule]) -> tuple[InboundRule, ...]:
     """One rule for each class of callers; the first that contains a caller has all rules about that caller, merged.
 
     The more specific of them override. Where two matches overlap and neither contains the other, the callers in both
-    are a class of their own.
+    are a class of their own; not so where they overlap by tags, of which the match that asks for most decides.
     """
     written = sorted(((_client_of(rule.match), rule) for rule in rules), key=lambda entry: entry[0].specificity)
     classes = sorted(_classes({client for client, _ in written}))
@@ -225,11 +229,12 @@ def effective_rules(rules: Sequence[InboundRule]) -> tuple[InboundRule, ...]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Client:
-    """A set of callers: `spiffe` is the id or its beginning, empty for any; so is `sni`."""
+    """A set of callers: `spiffe` is the id or its beginning, empty for any; so is `sni`. They carry all `tags`."""
 
     spiffe: str = ""
     exact: bool = False
     sni: str = ""
+    tags: Tags = ()
 
     @property
     def match(self) -> Conf | None:
@@ -238,15 +243,18 @@ class _Client:
             parts["spiffeID"] = {"type": "Exact" if self.exact else "Prefix", "value": self.spiffe}
         if self.sni:
             parts["sni"] = {"type": "Exact", "value": self.sni}
+        if self.tags:
+            parts["tags"] = dict(self.tags)
         return parts or None
 
     @property
-    def specificity(self) -> tuple[int, int, bool]:
-        """Of two sets of which one contains the other, the contained one has more."""
-        return (2, 0, bool(self.sni)) if self.exact else (int(bool(self.spiffe)), len(self.spiffe), bool(self.sni))
+    def specificity(self) -> tuple[int, bool, int, bool]:
+        """Of two sets of which one contains the other, the contained one has more. A whole id counts as a tag."""
+        length = 0 if self.exact else len(self.spiffe)
+        return self.exact + len(self.tags), bool(self.spiffe), length, bool(self.sni)
 
     def contains(self, other: "_Client") -> bool:
-        if self.sni and self.sni != other.sni:
+        if (self.sni and self.sni != other.sni) or (self.tags and not set(self.tags) <= set(other.tags)):
             return False
         if self.exact:
             return other.exact and other.spiffe == self.spiffe
@@ -259,13 +267,14 @@ def _matches(item: Item) -> tuple[Conf | None, ...]:
     return tuple(match or None for match in written) or (None,)
 
 
-def _order_of_kinds(client: _Client) -> tuple[bool, bool, bool]:
-    return not client.spiffe, not client.exact, not client.sni
+def _order_of_kinds(client: _Client) -> tuple[bool, ...]:
+    return not client.spiffe, not client.exact, not client.sni, not client.tags
 
 
 def _client_of(match: Conf | None) -> _Client:
-    spiffe, sni = (match or {}).get("spiffeID") or {}, (match or {}).get("sni") or {}
-    return _Client(spiffe.get("value", ""), spiffe.get("type") == "Exact", sni.get("value", ""))
+    spiffe, sni, tags = ((match or {}).get(name) or {} for name in ("spiffeID", "sni", "tags"))
+    exact = spiffe.get("type") == "Exact"
+    return _Client(spiffe.get("value", ""), exact, sni.get("value", ""), tuple(sorted(tags.items())))
 
 
 def _classes(clients: set[_Client]) -> set[_Client]:

@@ -153,7 +153,7 @@ def _draft(read: _Read, known: Known) -> _Drafted:
     if said.envelope.type not in LEGACY_TYPES:
         return _Drafted(read, (_Draft(read.document.value, said, _itself),))
     conversion = convert(said.envelope, said.content, known.of(said.envelope.mesh))
-    refused = [found for found in conversion.findings if found.refuses]
+    refused = [*(found for found in conversion.findings if found.refuses), *conversion.unwritten]
     if refused:
         return _Drafted(read, (_Draft(read.document.value, said, _itself),), kept=_remarks(read, refused))
     drafts = tuple(

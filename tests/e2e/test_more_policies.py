@@ -22,6 +22,13 @@ def inbound(kind: str, target: str, default: str, matches: str = "") -> str:
     return f"type: {kind}\nmesh: shop\nname: inbound\nspec: {{targetRef: {target}, {rule}}}\n"
 
 
+def legacy_limit(name: str, source: str, requests: int) -> str:
+    """A limit of the api's callers that have the tags of the source."""
+    ends = f"sources: [{{match: {{{source}}}}}]\ndestinations: [{{match: {{kuma.io/service: api}}}}]\n"
+    conf = f"{{http: {{requests: {requests}, interval: 60s}}}}"
+    return f"type: RateLimit\nmesh: shop\nname: {name}\n{ends}conf: {conf}\n"
+
+
 def labelled(app: str) -> str:
     return f"{{kind: Dataplane, labels: {{app: {app}}}}}"
 
@@ -46,6 +53,24 @@ def test_a_limit_of_one_caller_is_nobody_elses(shop: Shop) -> None:
     assert [get(shop.places["client_api"]).status for _ in range(3)] == [200, 429, 429]
     forged = {"x-forwarded-client-cert": "URI=spiffe://shop/client"}
     assert [get(shop.places["guest_api"], **forged).status for _ in range(3)] == [200, 200, 200]
+
+
+def test_of_legacy_limits_the_one_that_asks_for_most_of_a_caller_decides(shop: Shop) -> None:
+    """Callers of one service are told apart by another tag, which their certificates show."""
+    proxies = shop.base["proxies.yaml"]
+    for name, version in (("client", "v1"), ("guest", "v2")):
+        tags = f"{{kuma.io/service: {name}, kuma.io/protocol: http}}"
+        assert tags in proxies
+        proxies = proxies.replace(tags, f"{{kuma.io/service: client, kuma.io/protocol: http, version: {version}}}")
+    shop.applied(proxies=proxies)
+    shop.applied(
+        some=legacy_limit("some", "kuma.io/service: client, version: v1", 1),
+        others=legacy_limit("others", "kuma.io/service: '*'", 2),
+        routes=weights(100, 0),
+    )
+    assert [get(shop.places["client_api"]).status for _ in range(3)] == [200, 429, 429]
+    forged = {"x-kuma-tags": "&version=v1&"}
+    assert [get(shop.places["guest_api"], **forged).status for _ in range(3)] == [200, 200, 429]
 
 
 def test_connections_beyond_a_limit_are_closed(shop: Shop) -> None:

@@ -223,6 +223,14 @@ def test_callers_named_by_tags_are_told_of_and_a_denial_of_them_is_refused() -> 
     assert found(BACKED, identity(), dataplane("api-1"), permission(everyone)) == []
 
 
+def test_callers_of_a_legacy_limit_that_are_told_by_tags_are_told_of() -> None:
+    limit = "type: RateLimit\nmesh: shop\nname: r\nsources:\n- match: {kuma.io/service: web, version: v1}\n"
+    limit += "destinations: [{match: {kuma.io/service: '*'}}]\nconf: {http: {requests: 1, interval: 1m}}\n"
+    checked = compile_texts(BACKED, identity(), dataplane("api-1"), limit)
+    (told,) = (one for one in checked.diagnostics if one.code.word == "callers-without-tags")
+    assert (told.position.file, told.position.line, told.path) == ("003.yaml", 5, "/sources/0/match")
+
+
 PROVIDED = """
 type: Mesh
 name: shop

@@ -392,6 +392,27 @@ def test_an_id_is_not_what_begins_with_it() -> None:
     assert [rule.merged.conf for rule in found] == [{"n": 1, "m": 2}, {"m": 2}]
 
 
+def tags(**carried: str) -> Match:
+    """As matches of converted policies have them."""
+    return {"tags": carried}
+
+
+def test_of_matches_by_tags_the_one_that_asks_for_most_decides() -> None:
+    both, one, other = {**exact("web"), **tags(v="1")}, exact("web"), tags(v="1", w="2")
+    written = rules(([], {"n": 0, "m": 0}), ([one], {"n": 1}), ([other], {"n": 2}), ([both], {"n": 3}))
+    found = effective_rules(inbound_rules(written))
+    assert [(rule.match, rule.merged.conf["n"]) for rule in found] == [(both, 3), (other, 2), (one, 1), (None, 0)]
+    assert all(rule.merged.conf["m"] == 0 for rule in found)
+
+
+def test_a_match_by_tags_is_not_everyone() -> None:
+    written = inbound_rules(rules(([tags(v="1")], {"n": 1}), ([], {"n": 0})))
+    assert matches(written) == [tags(v="1"), None]
+    everyone = catch_all(written)
+    assert everyone is not None
+    assert everyone.conf == {"n": 0}
+
+
 def test_no_rules_have_no_classes() -> None:
     assert effective_rules(()) == ()
 

@@ -158,6 +158,17 @@ def test_what_cannot_be_said_stays_and_is_named_with_its_place() -> None:
     assert text.splitlines()[named.position.line - 1].strip().startswith("- match:")
 
 
+def test_a_limit_that_is_compiled_and_cannot_be_written_stays_and_is_named() -> None:
+    limit = "type: RateLimit\nmesh: default\nname: limit\nsources:\n- match: {kuma.io/service: web, version: v1}\n"
+    limit += "destinations: [{match: {kuma.io/service: backend}}]\nconf: {http: {requests: 1, interval: 1m}}\n"
+    migration = _migrate({"mesh.yaml": MESH, "limit.yaml": limit})
+    assert migration.changes == ()
+    [named] = [remark for remark in migration.kept if remark.position.file == "limit.yaml"]
+    assert (named.position.line, "by their service alone" in named.message) == (5, True)
+    [change] = _migrate({"mesh.yaml": MESH, "limit.yaml": limit.replace(", version: v1", "")}).changes
+    assert "type: MeshRateLimit" in change.after
+
+
 def test_a_log_is_written_with_the_backend_of_its_mesh() -> None:
     mesh = MESH.replace(
         "mtls:", "logging: {defaultBackend: f, backends: [{name: f, type: file, conf: {path: /tmp/a}}]}\nmtls:", 1

@@ -109,18 +109,24 @@ def _every(memo: Memo, mesh: str) -> Iterator[ResourceKey]:
 
 
 def check_callers(memo: Memo, policy: Resource) -> Iterator[Finding]:
-    """`from` knows tags, which only certificates of a Mesh's backend show."""
+    """`from` and converted rules know tags, which only certificates of a Mesh's backend show."""
     identities = memo.ask(IDENTITIES_OF, policy.key.mesh)
     if all(cast(MeshIdentity, one.spec).provider is None for one in identities):
         return
-    for item in items_of(policy, "from"):
-        if item.target.kind == "Mesh" and not item.target.tags:
-            continue
-        denies = policy.key.type == "MeshTrafficPermission" and item.conf.get("action", _DENY) == _DENY
-        severity = Severity.ERROR if denies else None
+    for pointer, severity in _told_by_tags(policy):
         message = "callers with a MeshIdentity show no tags, so this says nothing of them"
-        pointer = join("/from", item.index, "targetRef")
         yield Finding(pointer, CALLERS_WITHOUT_TAGS, message, "name them by spiffeID in rules", severity=severity)
+
+
+def _told_by_tags(policy: Resource) -> Iterator[tuple[str, Severity | None]]:
+    for item in items_of(policy, "from"):
+        if item.target.kind != "Mesh" or item.target.tags:
+            denies = policy.key.type == "MeshTrafficPermission" and item.conf.get("action", _DENY) == _DENY
+            yield join("/from", item.index, "targetRef"), Severity.ERROR if denies else None
+    for item in items_of(policy, "rules"):
+        for place, match in enumerate(item.item.matches if item.item is not None else ()):
+            if "tags" in match:
+                yield join("/rules", item.index, "matches", place), None
 
 
 # --- Secrets ------------------------------------------------------------------------------------------------------

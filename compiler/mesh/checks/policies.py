@@ -14,6 +14,7 @@ from compiler.mesh.checks.gateways import check_coming_in
 from compiler.mesh.checks.idle import Selected, check_idle
 from compiler.mesh.checks.needs import check_needs
 from compiler.mesh.checks.parts import check_parts
+from compiler.mesh.checks.passed_over import check_passed_over
 from compiler.mesh.checks.plaintext import check_optional
 from compiler.mesh.checks.references import check_reference, check_target, dangling
 from compiler.mesh.gateways.choosing import GATEWAY
@@ -61,7 +62,10 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
     yield from kind.check(spec)
     yield from check_coming_in(kind, spec)
     if resource.labels.get(EFFECT) != "shadow":
-        yield from check_idle(memo, kind, spec, _selected(memo, resource))
+        idle = tuple(check_idle(memo, kind, spec, _selected(memo, resource)))
+        yield from idle or check_passed_over(
+            memo, kind, resource, _selected(memo, resource), lambda: _selects_outside(memo, resource)
+        )
         yield from check_fitting(memo, kind, resource)
         yield from check_spoken(memo, kind, resource)
         yield from check_inline(memo, kind, resource)

@@ -49,10 +49,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """All that a legacy document becomes."""
+    """All that a legacy document becomes; `unwritten` is why the policies are compiled, and cannot be written down."""
 
     policies: tuple[Policy, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unwritten: tuple[Finding, ...] = ()
 
 
 def number(policies: Sequence[Policy]) -> tuple[Policy, ...]:

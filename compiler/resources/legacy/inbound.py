@@ -23,7 +23,7 @@ def by_destination(legacy: Legacy, kind: str, conf: Any, found: list[Finding]) -
 
 
 def by_tags(legacy: Legacy, kind: str, conf: Any, found: list[Finding]) -> tuple[Policy, ...]:
-    """The same for callers that are told by other tags than their service, of which only `from` knows."""
+    """The same for callers that are told by other tags than their service, of whom `from` knows."""
     entries = [{"targetRef": caller, "default": conf} for caller in read_proxies(legacy, "sources", found)]
     inbounds = read_proxies(legacy, "destinations", found)
     sources = Said(entries, f"{legacy.pointer}/sources")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from compiler.resources.findings import Finding, join
 from compiler.resources.legacy.conversion import Legacy, Policy, differs, number, unsayable
-from compiler.resources.legacy.said import Said, plain
+from compiler.resources.legacy.said import Said, given, plain
 from compiler.resources.model import SERVICE
 
 ANY: Final = "*"
@@ -32,10 +32,12 @@ def read_services(legacy: Legacy, side: str, found: list[Finding]) -> Targets:
 
 
 def read_callers(legacy: Legacy, found: list[Finding]) -> Sequence[Said]:
-    """What the certificates of the sources show, as entries of `matches`; empty where anybody is meant."""
+    """What the certificates of the sources show, as entries of `matches`; empty where anybody is meant.
+
+    One that asks for more than a service has `tags`, which nobody may write (compiler/mesh/rules.py).
+    """
     callers = [_caller(legacy.mesh, tags, pointer, found) for tags, pointer in matches(legacy, "sources")]
-    known = [one for one in callers if one is not None]
-    return () if any(one.value == {} for one in known) else _once(known)
+    return () if any(one.value == {} for one in callers) else _once(callers)
 
 
 def by_source(legacy: Legacy, kind: str, conf: Any, found: list[Finding]) -> tuple[Policy, ...]:
@@ -65,10 +67,7 @@ def matches(legacy: Legacy, side: str) -> Iterator[tuple[Mapping[str, str], str]
 def _proxies(tags: Mapping[str, str], pointer: str, found: list[Finding]) -> Said:
     wanted = {key: value for key, value in tags.items() if (key, value) != (SERVICE, ANY)}
     for key in [key for key, value in wanted.items() if value == ANY]:
-        message = f"no newer policy can ask for any value of {key}"
-        found.append(
-            unsayable(join(pointer, key), message, "name the values, or give these proxies a tag of their own")
-        )
+        found.append(_any_value(key, pointer))
         del wanted[key]
     said = {key: Said(value, join(pointer, key)) for key, value in wanted.items()}
     return Said({"kind": "MeshSubset", "tags": said} if said else _EVERYTHING, pointer)
@@ -92,18 +91,17 @@ def read_name(name: str, pointer: str, found: list[Finding]) -> Said:
     return Said(name, pointer)
 
 
-def _caller(mesh: str, tags: Mapping[str, str], pointer: str, found: list[Finding]) -> Said | None:
-    others = [key for key in tags if key != SERVICE]
-    for key in others:
-        message = f"callers are told by their service alone, not by {key}"
-        found.append(unsayable(join(pointer, key), message, "give these callers a service of their own"))
-    if others:
-        return None
-    name = tags.get(SERVICE, ANY)
-    if name == ANY:
-        return Said({}, pointer)
-    at = join(pointer, SERVICE)
-    return Said({"spiffeID": {"type": "Exact", "value": Said(f"spiffe://{mesh}/{name}", at)}}, pointer)
+def _caller(mesh: str, tags: Mapping[str, str], pointer: str, found: list[Finding]) -> Said:
+    name, at = tags.get(SERVICE, ANY), join(pointer, SERVICE)
+    spiffe = {"type": "Exact", "value": Said(f"spiffe://{mesh}/{name}", at)} if name != ANY else None
+    others = {key: Said(value, join(pointer, key)) for key, value in tags.items() if key != SERVICE}
+    found += [_any_value(key, pointer) for key, value in others.items() if value.value == ANY]
+    return Said(given({"spiffeID": spiffe, "tags": others}), pointer)
+
+
+def _any_value(key: str, pointer: str) -> Finding:
+    message = f"no newer policy can ask for any value of {key}"
+    return unsayable(join(pointer, key), message, "name the values, or give these proxies a tag of their own")
 
 
 def _once(targets: Sequence[Said]) -> Targets:

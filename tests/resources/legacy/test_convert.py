@@ -171,6 +171,7 @@ def _exists(value: Any, pointer: str) -> bool:
 
 @pytest.mark.parametrize("kind", sorted(LEGACY_TYPES))
 def test_whatever_is_right_becomes_what_the_newer_type_accepts_each_part_with_its_place(kind: str) -> None:
+    """But for what is compiled and not written down."""
     tried = []
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
@@ -184,7 +185,7 @@ def test_whatever_is_right_becomes_what_the_newer_type_accepts_each_part_with_it
             for pointer in _pointers(one.value["spec"]):
                 assert _exists(value, one.placement.locate(pointer)), pointer
             assert one.type in TARGETS[kind]
-            if one.type in schemas().known:
+            if one.type in schemas().known and not conversion.unwritten:
                 assert schemas().explain(one.type, one.value) == ()
                 content = read_envelope(one.type, one.value).content(one.value)
                 assert [found for found in check_content(one.type, content, "/spec") if found.refuses] == []

@@ -165,6 +165,24 @@ def test_callers_of_a_limit_are_told_by_their_certificates_and_that_is_said() ->
     }
 
 
+def test_callers_of_a_limit_are_told_by_other_tags_in_a_way_that_nobody_can_write() -> None:
+    conf = "{http: {requests: 5, interval: 10s}}"
+    [document], found = _convert(_legacy("RateLimit", conf, source="web, version: v1"))
+    assert found == [("legacy-difference", "/sources")]
+    [rule] = document["spec"]["rules"]
+    web = {"type": "Exact", "value": "spiffe://shop/web"}
+    assert rule["matches"] == [{"spiffeID": web, "tags": {"version": "v1"}}]
+    checked = compile_texts("{type: Mesh, name: shop}", json.dumps(document))
+    assert [(one.code.word, one.path) for one in checked.diagnostics if one.level == "error"] == [
+        ("unknown-field", "/spec/rules/0/matches/0/tags")
+    ]
+
+
+def test_any_value_of_a_callers_tag_cannot_be_asked_for() -> None:
+    _, found = _convert(_legacy("RateLimit", "{http: {requests: 5, interval: 10s}}", source="web, version: '*'"))
+    assert ("not-supported-yet", "/sources/0/match/version") in found
+
+
 def test_a_fault_keeps_its_share_and_its_bandwidth_its_unit() -> None:
     conf = "{responseBandwidth: {percentage: 12.5, limit: 5 mbps}}"
     [document], _ = _convert(_legacy("FaultInjection", conf, source="'*'", destination="a, kuma.io/protocol: http"))
