@@ -1,18 +1,18 @@
 """Small meshes that meet themselves often, and edits of them, for properties of the whole compiler."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
 from hypothesis import strategies as st
 
-from tests import edited_policies, edited_services, edited_telemetry
+from tests import edited_gateways, edited_policies, edited_services, edited_telemetry, edited_zones
+from tests.edited_legacy import LEGACY, TRACING
 from tests.edited_policies import CALLERS, DESTINATIONS, IDS, ROUTES, TOPS, Document, entries, only
+from tests.edited_zones import ZONES
+from tests.moves import SINGLE, Repository, instances, moves
 from tests.schematic import part
 
-Repository = Mapping[str, Document]
-"""Documents by the name of their file."""
-
 SERVICES = ("web", "api")
-_ZONES = ("", "east", "west")
 _PROTOCOLS = ("http", "grpc", "tcp")
 _services = st.sampled_from(SERVICES)
 
@@ -33,6 +33,7 @@ _outbounds = st.lists(
     st.builds(lambda name: {"tags": {"kuma.io/service": name}}, st.sampled_from([*SERVICES * 2, "beyond"]))
     | st.builds(lambda found: {"backendRef": {"kind": found[0], "name": found[1], "port": 80}}, _destinations)
     | st.just({"tags": {"kuma.io/service": "edge", "kuma.io/mesh": "other"}}),
+    min_size=1,
     max_size=2,
 ).map(lambda found: [{"port": 1001 + index, **one} for index, one in enumerate(found)])
 _transparent = only(
@@ -66,6 +67,7 @@ def _meshes(name: str) -> st.SearchStrategy[Document]:
         networking=st.booleans().map(lambda passed: {"outbound": {"passthrough": passed}}),
         metrics=st.none() | st.none() | edited_telemetry.METRICS,
         logging=st.none() | st.none() | edited_telemetry.LOGGING,
+        tracing=st.none() | st.just(TRACING),
         skipCreatingInitialPolicies=st.sampled_from([[], ["*"], ["MeshTimeout"]]),
     )
 
@@ -85,9 +87,10 @@ def _inbounds(number: int) -> st.SearchStrategy[list[Document]]:
         st.sampled_from(_PROTOCOLS),
         st.sampled_from(["", "v1", "v2"]),
     )
-    tagged = tags.map(lambda found: [{"port": 9000 + number, "tags": found}])
-    spoken = st.sampled_from(_PROTOCOLS)
-    return tagged | spoken.map(lambda protocol: [{"port": 9000 + number, "name": "main", "protocol": protocol}])
+    port, spoken = st.sampled_from([9000, 9000, 9000 + number]), st.sampled_from(_PROTOCOLS)
+    tagged = st.builds(lambda port, found: [{"port": port, "tags": found}], port, tags)
+    named = st.builds(lambda port, protocol: [{"port": port, "name": "main", "protocol": protocol}], port, spoken)
+    return tagged | named
 
 
 def _dataplanes(number: int) -> st.SearchStrategy[Document]:
@@ -113,44 +116,6 @@ def _dataplanes(number: int) -> st.SearchStrategy[Document]:
     )
 
 
-def _edges() -> st.SearchStrategy[Document]:
-    """A builtin gateway, which other meshes may call by a MeshGateway."""
-    return only(
-        type=st.just("Dataplane"),
-        mesh=st.sampled_from(["other", "other", "default"]),
-        name=st.just("edge"),
-        labels=_labels(),
-        networking=only(
-            address=st.just("10.3.0.1"), gateway=st.just({"type": "BUILTIN", "tags": {"kuma.io/service": "edge"}})
-        ),
-    )
-
-
-def _gateways() -> st.SearchStrategy[Document]:
-    listener = st.builds(
-        lambda port, crosses: {
-            "port": port,
-            "protocol": "HTTP",
-            "hostname": f"at-{port}.internal",
-            **({"crossMesh": True} if crosses else {}),
-        },
-        st.sampled_from([8080, 8081]),
-        st.sampled_from([True, True, False]),
-    )
-    listeners = st.lists(listener, min_size=1, max_size=2, unique_by=lambda one: one["port"])
-    return st.builds(
-        lambda mesh, found: {
-            "type": "MeshGateway",
-            "mesh": mesh,
-            "name": "inner",
-            "selectors": [{"match": {"kuma.io/service": "edge"}}],
-            "conf": {"listeners": found},
-        },
-        st.sampled_from(["other", "other", "default"]),
-        listeners,
-    )
-
-
 def _labels() -> st.SearchStrategy[Mapping[str, str]]:
     return st.builds(
         lambda app, zone, workload: {
@@ -159,14 +124,15 @@ def _labels() -> st.SearchStrategy[Mapping[str, str]]:
             **({"kuma.io/workload": app} if workload else {}),
         },
         _services,
-        st.sampled_from(_ZONES),
+        st.sampled_from(ZONES),
         st.booleans(),
     )
 
 
-def _sets() -> st.SearchStrategy[Document]:
-    instances = st.lists(st.integers(1, 3), unique=True, min_size=1).map(
-        lambda numbers: {"instances": [{"name": f"many-{one}", "address": f"10.1.0.{one}"} for one in numbers]}
+def _sets(name: str) -> st.SearchStrategy[Document]:
+    """Two whose proxies register themselves may be called alike, which is found late."""
+    listed = st.lists(st.sampled_from("123").flatmap(instances), unique_by=lambda one: one["name"], min_size=1).map(
+        lambda found: {"instances": found}
     )
     registered = st.just({"registration": {"cidrs": ["10.2.0.0/16"]}})
     template = only(inbound=_inbounds(9), outbound=_outbounds)
@@ -174,13 +140,13 @@ def _sets() -> st.SearchStrategy[Document]:
         lambda labels, networking, which: {
             "type": "DataplaneSet",
             "mesh": "default",
-            "name": "many",
+            "name": name,
             "labels": labels,
             "spec": {"template": {"networking": networking}, **which},
         },
         _labels(),
         template,
-        instances | registered,
+        listed | registered if name == "many" else registered,
     )
 
 
@@ -188,7 +154,7 @@ def _mesh_services(name: str) -> st.SearchStrategy[Document]:
     selector = _services.map(lambda app: {"dataplaneLabels": {"matchLabels": {"app": app}}}) | _services.map(
         lambda service: {"dataplaneTags": {"kuma.io/service": service}}
     )
-    port = st.sampled_from([9000, 9001, 9009])
+    port = st.sampled_from([9000, 9000, 9001, 9009])
     ports = st.builds(
         lambda first, second, spoken: [
             {"port": 80, "name": "first", "targetPort": first, "appProtocol": spoken},
@@ -258,16 +224,29 @@ def _policies(kind: str, name: str) -> st.SearchStrategy[Document]:
     )
 
 
+_LENIENT = ("bad-target", "unsupported-target", "callers-without-tags", "dangling-ref", "cross-mesh-plaintext",
+            "unknown-mesh")  # fmt: skip
+_SETTINGS = st.sampled_from(["warning", "error", "off"]).map(
+    lambda level: {"schemaVersion": 1, "severity": dict.fromkeys(_LENIENT, level)}
+)
+_OTHERS = {
+    "meshwright": _SETTINGS,
+    "more": _sets("more"),
+    SINGLE: _dataplanes(9).map(lambda one: {**one, "name": "many-1"}),
+    **edited_services.SERVICES,
+    **edited_zones.ZONED,
+    **edited_gateways.BEFORE,
+    **LEGACY,
+}
 DOCUMENTS: Mapping[str, st.SearchStrategy[Document]] = {
     "mesh": _meshes("default"),
     "mesh-other": _meshes("other"),
-    **{f"zone-{name}": _zones(name) for name in _ZONES if name},
+    **{f"zone-{name}": _zones(name) for name in ZONES if name},
     **{f"proxy-{number}": _dataplanes(number) for number in range(3)},
-    "many": _sets(),
-    "edge": _edges(),
-    "gateway": _gateways(),
+    "many": _sets("many"),
+    **edited_gateways.gateways(_labels()),
     **{f"service-{name}": _mesh_services(name) for name in SERVICES},
-    **edited_services.SERVICES,
+    **_OTHERS,
     "logged": edited_telemetry.LEGACY_LOGS,
     **{f"{kind}-{name}": _policies(kind, name) for kind in _SPECS for name in _POLICY_NAMES.get(kind, ("a", "b"))},
 }
@@ -281,21 +260,20 @@ _ALWAYS = (
     "proxy-0",
     "proxy-1",
     "proxy-2",
+    "service-web",
     "MeshTimeout-a",
     "MeshTrafficPermission-a",
 )
 """Without these little would happen."""
 
 
-_LATER = sorted(
-    name for name in DOCUMENTS if name in edited_services.SERVICES or name.partition("-")[0] in edited_policies.SPECS
-)
+_LATER = sorted(name for name in DOCUMENTS if name in _OTHERS or name.partition("-")[0] in edited_policies.SPECS)
 """Of these a repository has a few: they are so many that all of them at once would hide what one of them does."""
 
 
 @st.composite
 def repositories(draw: st.DrawFn) -> Repository:
-    few = draw(st.lists(st.sampled_from(_LATER), max_size=5, unique=True))
+    few = draw(st.lists(st.sampled_from(_LATER), max_size=6, unique=True))
     often = [name for name in DOCUMENTS if name not in {*_ALWAYS, *_LATER}]
     drawn: Repository = draw(
         st.fixed_dictionaries(
@@ -305,20 +283,31 @@ def repositories(draw: st.DrawFn) -> Repository:
     return drawn
 
 
+def crowds() -> st.SearchStrategy[Repository]:
+    """Few documents but proxies, and what tells proxies apart."""
+    return st.fixed_dictionaries(
+        {name: DOCUMENTS[name] for name in ("mesh", "proxy-0", "proxy-1", "many", "service-web", "particular")},
+        optional={name: DOCUMENTS[name] for name in ("mesh-other", "zone-west", "of-zone", "more", "naming", "door")},
+    )
+
+
 @st.composite
 def edits(draw: st.DrawFn, before: Repository) -> Repository:
-    """One file added or changed, removed, called something else, or the name inside it changed."""
-    kind = draw(st.sampled_from(["add", "change", "change", "change", "remove", "move", "rename"]))
-    names = sorted(DOCUMENTS if kind == "add" else before)
-    name = draw(st.sampled_from(names) | st.sampled_from([name for name in names if "Mesh" in name] or names))
-    if kind in {"add", "change"}:
-        return {**before, name: draw(DOCUMENTS[name.removeprefix("moved/")])}
-    rest = {other: document for other, document in before.items() if other != name}
-    if kind == "remove":
-        return rest
+    """One file added, changed or removed; or one document that stands elsewhere or is called otherwise."""
+    kind = draw(st.sampled_from(["add", "change", "change", "remove", "move", "move", "move"]))
     if kind == "move":
-        return {**rest, f"moved/{name.removeprefix('moved/')}": before[name]}
-    return {**rest, name: {**before[name], "name": f"{before[name]['name']}-new"}}
+        return draw(moves(before))
+    names = sorted(before if kind in {"change", "remove"} and before else DOCUMENTS)
+    name = draw(st.sampled_from(names) | st.sampled_from([name for name in names if "Mesh" in name] or names))
+    if kind == "remove":
+        return {other: document for other, document in before.items() if other != name}
+    return {**before, name: draw(DOCUMENTS[name.removeprefix("moved/")])}
+
+
+def differences(before: Repository, after: Repository) -> Iterator[str]:
+    """What an edit did, for who reads of it."""
+    yield from (f"{file} is gone" for file in before if file not in after)
+    yield from (f"{file}: {json.dumps(one)}" for file, one in after.items() if one != before.get(file))
 
 
 def arbitrary(kind: str) -> st.SearchStrategy[Document]:

@@ -59,6 +59,58 @@ def test_a_proxy_that_changes_zone_or_workload_stays_in_the_generation() -> None
         assert outcome(compiled) == outcome(alone)
 
 
+TEMPLATE = "inbound: [{port: 80, tags: {kuma.io/service: many}}]"
+SET = (
+    f"type: DataplaneSet\nmesh: default\nname: many\nspec:\n  template: {{networking: {{{TEMPLATE}}}}}\n  instances:\n"
+)
+FIRST, SECOND = "  - {name: '1', address: 10.0.1.1}\n", "  - {name: '2', address: 10.0.1.2}\n"
+EAST = FIRST.replace("}", ", zone: east}")
+ALONE = f"type: Dataplane\nmesh: default\nname: many-1\nnetworking: {{address: 10.0.1.1, {TEMPLATE}}}\n"
+
+
+def test_an_instance_that_stands_by_itself_for_a_while_is_one_proxy_throughout() -> None:
+    """With the same bytes, whichever way it is written."""
+    compiler = Compiler(SCHEMAS)
+    both, alone = {"set.yaml": SET + FIRST + SECOND}, {"set.yaml": SET + SECOND, "first.yaml": ALONE}
+    states = (both, alone, both, {"set.yaml": SET + EAST + SECOND}, alone, both)
+    found = []
+    for state in states:
+        compiled = compile_all(compiler, {"mesh.yaml": MESH, **state})
+        assert [name for name, _, _ in held(compiled)] == ["default.many-1", "default.many-2"]
+        assert outcome(compiled) == outcome(compile_all(Compiler(SCHEMAS), {"mesh.yaml": MESH, **state}))
+        found.append(held(compiled))
+    assert found[0] == found[1] == found[2] == found[4] == found[5] != found[3]
+
+
+def test_a_proxy_that_moves_in_a_commit_that_fails_late_leaves_what_was_published() -> None:
+    """Its folder is that of the last generation, not that of a commit which made none."""
+    spec = f"spec: {{template: {{networking: {{{TEMPLATE}}}}}, registration: {{cidrs: [10.2.0.0/16]}}}}\n"
+    clashing = "---\n".join(f"type: DataplaneSet\nmesh: default\nname: {name}\n{spec}" for name in ("a", "b"))
+    compiler = Compiler(SCHEMAS)
+    found = []
+    for zone, others in (("east", ""), ("west", clashing), ("north", "")):
+        backend = f"{BACKEND}labels: {{kuma.io/zone: {zone}}}\n"
+        compiled = compile_all(compiler, {"mesh.yaml": MESH, "backend.yaml": backend, "others.yaml": others})
+        found.append([path for _, path, _ in held(compiled)])
+    assert found == [["meshes/default/east/backend/backend-1"], [], ["meshes/default/north/backend/backend-1"]]
+    assert [proxy.snapshot.node.path for proxy in compiled.value.files.proxies()] == found[-1]
+
+
+def test_proxies_that_exchange_their_names_are_each_what_the_other_was() -> None:
+    compiler = Compiler(SCHEMAS)
+    one, other = BACKEND, BACKEND.replace("10.0.0.1", "10.0.0.2").replace("service: backend", "service: guest")
+    for first, second in (("a", "b"), ("b", "a"), ("a", "b")):
+        state = {
+            "mesh.yaml": MESH,
+            "one.yaml": one.replace("backend-1", first),
+            "other.yaml": other.replace("backend-1", second),
+        }
+        compiled = compile_all(compiler, state)
+        folders = {name: path.split("/")[-2] for name, path, _ in held(compiled)}
+        assert folders == {f"default.{first}": "backend", f"default.{second}": "guest"}
+        assert outcome(compiled) == outcome(compile_all(Compiler(SCHEMAS), state))
+
+
 def compile_all(compiler: Compiler, *states: dict[str, str]) -> Checked[Compiled]:
     for state in states:
         compiled = compiler.compile(tree_of(state))

@@ -5,20 +5,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from compiler.diagnostics import Checked
 from compiler.pipeline import Compiled, Compiler
 from compiler.policies import POLICIES
-from tests.edits import Repository, arbitrary, edits, repositories
+from tests.edits import arbitrary, crowds, differences, edits, repositories
 from tests.golden.test_golden import SCENARIOS
+from tests.moves import Repository, moves
 from tests.policies.harness import plain_mesh
+from tests.review.kept.images import again
 from tests.trees import SCHEMAS, held, tree_of
 
 KINDS = ("Mesh", "Dataplane", "DataplaneSet", "Zone", "ZoneEgress", "ZoneIngress", "MeshZoneAddress", "Workload",
@@ -41,8 +44,11 @@ def outcome(compiled: Checked[Compiled]) -> Outcome:
 
 
 def compile_files(files: Mapping[str, Sequence[Any]], compiler: Compiler | None = None) -> Checked[Compiled]:
-    texts = {f"{name}.yaml": "\n---\n".join(json.dumps(document) for document in files[name]) for name in files}
-    return (compiler or Compiler(SCHEMAS)).compile(tree_of(texts))
+    return (compiler or Compiler(SCHEMAS)).compile(tree_of(texts_of(files)))
+
+
+def texts_of(files: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    return {f"{name}.yaml": "\n---\n".join(json.dumps(document) for document in files[name]) for name in files}
 
 
 # --- What has no meaning --------------------------------------------------------------------------------------------
@@ -100,19 +106,52 @@ def _run(surroundings: Mapping[str, str], umask: int) -> str:
 # --- Incremental is cold --------------------------------------------------------------------------------------------
 
 
-@settings(slow, max_examples=80)
-@given(drawn=st.data())
-def test_after_any_edit_a_compiler_that_remembers_says_what_an_empty_one_says(drawn: st.DataObject) -> None:
-    compiler = Compiler(SCHEMAS)
+ZONES = st.sampled_from([None, None, "east"])
+KEPT_AFTER = st.sampled_from([None, None, 0, 1, 4])
+
+
+@settings(slow, max_examples=70)
+@given(drawn=st.data(), zone=ZONES, kept_after=KEPT_AFTER)
+def test_after_any_edit_a_compiler_that_remembers_says_what_an_empty_one_says(
+    drawn: st.DataObject, zone: str | None, kept_after: int | None
+) -> None:
+    """Of one zone too, and where it was written and read on the way."""
     history: list[Repository] = [drawn.draw(repositories())]
     for _ in range(drawn.draw(st.integers(4, 8))):
-        reverted = drawn.draw(st.booleans()) and len(history) > 1
-        state = drawn.draw(st.sampled_from(history)) if reverted else drawn.draw(edits(history[-1]))
-        history.append(state)
-    for state in history:
-        files = {name: [document] for name, document in state.items()}
-        remembering, empty = compile_files(files, compiler), compile_files(files)
+        reverted = drawn.draw(st.integers(0, 4)) == 4
+        history.append(drawn.draw(st.sampled_from(history) if reverted else edits(history[-1])))
+    follow(history, zone, kept_after)
+
+
+@settings(slow, max_examples=90)
+@given(drawn=st.data(), zone=ZONES, kept_after=KEPT_AFTER)
+def test_wherever_proxies_move_a_compiler_that_remembers_says_what_an_empty_one_says(
+    drawn: st.DataObject, zone: str | None, kept_after: int | None
+) -> None:
+    history: list[Repository] = [drawn.draw(crowds())]
+    for _ in range(drawn.draw(st.integers(2, 6))):
+        history.append(drawn.draw(moves(history[-1])))
+    follow(history, zone, kept_after)
+
+
+def follow(history: Sequence[Repository], zone: str | None, kept_after: int | None) -> None:
+    compiler = Compiler(SCHEMAS, zone=zone)
+    for number, (before, state) in enumerate(pairwise([{}, *history])):
+        note("\n".join((f"--- state {number}", *differences(before, state))))
+        tree = tree_of(texts_of({name: [document] for name, document in state.items()}))
+        remembering, empty = compiler.compile(tree), Compiler(SCHEMAS, zone=zone).compile(tree)
         assert (outcome(remembering), held(remembering)) == (outcome(empty), held(empty))
+        assert placed(remembering, compiler) == [(name, folder) for name, folder, _ in held(empty)]
+        if number == kept_after and not remembering.failed:
+            compiler = again(compiler, tree)
+
+
+def placed(compiled: Checked[Compiled], compiler: Compiler) -> list[tuple[str, str]]:
+    """Where the tree of files has each proxy that a server finds by its name."""
+    if compiled.value.generation is None:
+        return []
+    nodes = [folder.snapshot.node for folder in compiled.value.files.proxies()]
+    return sorted((str(node), node.path) for node in nodes if compiler.find_proxy(str(node)) is not None)
 
 
 def test_the_meshes_that_are_edited_mostly_compile() -> None:
