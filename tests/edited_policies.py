@@ -94,6 +94,7 @@ _LOGS: list[Document] = [
 ]
 _METRICS: list[Document] = [
     {"backends": [{"type": "Prometheus", "prometheus": {"port": 5670, "path": "/metrics"}}]},
+    {"backends": [{"type": "Prometheus", "prometheus": {"port": 5670, "tls": {"mode": "ActiveMTLSBackend"}}}]},
     {"sidecar": {"profiles": {"appendProfiles": [{"name": "None"}]}}, "backends": [_OTEL]},
 ]
 _TRACES: list[Document] = [

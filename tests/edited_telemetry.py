@@ -5,13 +5,20 @@ from hypothesis import strategies as st
 _LOG = {"name": "lines", "type": "file", "conf": {"path": "/tmp/log"}}
 _SENT = {"name": "sent", "type": "tcp", "conf": {"address": "logs:5000"}}
 
-METRICS = st.sampled_from(["", "prom"]).map(
-    lambda chosen: {
+_MUTUAL = st.sampled_from([{}, {"skipMTLS": True}, {"tls": {"mode": "activeMTLSBackend"}}])
+METRICS = st.builds(
+    lambda chosen, mutual: {
         "enabledBackend": chosen,
-        "backends": [{"name": "prom", "type": "prometheus", "conf": {"port": 1234, "skipMTLS": True}}],
-    }
+        "backends": [{"name": "prom", "type": "prometheus", "conf": {"port": 1234, **mutual}}],
+    },
+    st.sampled_from(["", "prom"]),
+    _MUTUAL,
 )
-OWN_METRICS = st.sampled_from(["/one", "/two"]).map(lambda path: {"type": "prometheus", "conf": {"path": path}})
+OWN_METRICS = st.builds(
+    lambda path, mutual: {"type": "prometheus", "conf": {"path": path, **mutual}},
+    st.sampled_from(["/one", "/two"]),
+    _MUTUAL,
+)
 LOGGING = st.sampled_from(["lines", "sent"]).map(
     lambda chosen: {"defaultBackend": chosen, "backends": [_LOG, _SENT]}
 ) | st.just({"backends": [_SENT]})

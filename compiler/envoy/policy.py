@@ -25,6 +25,7 @@ from compiler.envoy.patching import Patching
 from compiler.envoy.resources import ResourceType
 from compiler.memo import Input
 from compiler.mesh.policy import PolicyKind
+from compiler.mesh.proxy import Placed
 from compiler.mesh.value import Confs, Owner, UriMatch
 
 
@@ -95,7 +96,7 @@ class Hooks:
     """More filters of an HTTP chain. What changes often belongs into `slots` and `route_filters` (design D15)."""
     network_filters: Callable[[Any, Site], Iterable[StagedFilter]] | None = None
     """Filters of an inbound's chain before the one that forwards."""
-    resources: Callable[[Any, Owner | None], Iterable[tuple[ResourceType, Message]]] | None = None
+    resources: Callable[[Any, Placed | None], Iterable[tuple[ResourceType, Message]]] | None = None
     """What else the proxy needs because of this conf, once: its name follows from its content."""
     patching: Patching | None = None
     """Changes of what all hooks of all policies have made."""

@@ -168,7 +168,8 @@ def _meets_own_mesh(proxy: Proxy) -> bool:
     """Whether anything of the proxy checks a certificate of its own mesh."""
     called = (one.destination for one in proxy.upstreams)
     secured = any(one.secured and one.mesh == proxy.mesh for one in called)
-    return bool(proxy.inbounds) or secured or proxy.direct is not None or any(gate.openings for gate in proxy.gates)
+    admits = proxy.direct is not None or (proxy.owner is not None and proxy.owner.admission is not None)
+    return bool(proxy.inbounds) or secured or admits or any(gate.openings for gate in proxy.gates)
 
 
 def name_of(message: Message) -> str:

@@ -1,15 +1,16 @@
 """What a proxy has beside its inbounds and outbounds: an answer to who asks for it, probes, direct calls."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, cast
 
 from msgspec.structs import replace
 
 from compiler.memo import Memo
 from compiler.mesh.calls import Inbound, Outbound, Tls
-from compiler.mesh.graph import NAMES, SERVICE_NAMES, WILDCARD, read_proxy, service_name
+from compiler.mesh.graph import NAMES, SERVICE_NAMES, WILDCARD, proxy_keys, read_proxy, service_name
 from compiler.mesh.holes import has_hole
+from compiler.mesh.offers import OFFERED, list_offers
 from compiler.mesh.proxy import Asked, Direct, ProbedPath, Probes, Transparent
 from compiler.resources.model import Dataplane, Networking, Resource
 
@@ -57,6 +58,7 @@ def direct(
     wanted = redirection.direct_access_services
     names = memo.read(NAMES, mesh) if EVERY_SERVICE in wanted else frozenset(wanted)
     found = {endpoint for name in names for endpoint in _endpoints(memo, resource, name)}
+    found |= set(_offered(memo, resource, wanted))
     confs = tuple(one for one in passed.confs if one.origins) if passed is not None else ()
     return Direct(
         tuple(sorted(found - taken)),
@@ -77,6 +79,18 @@ def _endpoints(memo: Memo, caller: Resource, name: str) -> Iterator[tuple[str, i
             address = inbound.address or networking.address
             if service_name(proxy, inbound.tags) == name and inbound.healthy and address != WILDCARD:
                 yield address, inbound.port
+
+
+def _offered(memo: Memo, caller: Resource, wanted: Collection[str]) -> Iterator[tuple[str, int]]:
+    """What proxies of the caller's zone have for others of the mesh beside their inbounds, but its own."""
+    mesh = caller.key.mesh
+    every, services = EVERY_SERVICE in wanted, {offer.service for _, offer in list_offers(memo, mesh)}
+    chosen = services if every else services.intersection(wanted)
+    own = {(one.address, one.port) for one in memo.ask(OFFERED, caller.key)} if chosen else ()
+    for key in sorted(proxy_keys(memo, mesh)) if chosen else ():
+        for one in memo.ask(OFFERED, key):
+            if one.service in chosen and one.zone == caller.zone and (one.address, one.port) not in own:
+                yield one.address, one.port
 
 
 def _own_address(networking: Networking) -> str:

@@ -56,6 +56,13 @@ class Tls(Value, frozen=True):
         return not (self.oldest or self.newest or self.ciphers)
 
 
+class Admission(Value, frozen=True):
+    """Who is let in to what a proxy offers to those of its mesh alone: whom the TLS and then the permission admit."""
+
+    tls: Tls
+    permission: Permission
+
+
 class SourceRule(Value, frozen=True):
     """What holds for some callers instead of the inbound's confs; the first rule that names a caller counts."""
 

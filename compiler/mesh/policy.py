@@ -118,6 +118,24 @@ Part = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a kind with one conf for all of a proxy offers to proxies of the mesh alone."""
+
+    service: str
+    """What it goes by among services whose proxies are called by address."""
+    ports: Callable[[Any], Iterable[int]]
+    """Where by a conf a proxy with a certificate of the mesh asks who comes for one."""
+    asks: Callable[[Any], bool]
+    """Whether by a conf who comes is asked for a certificate, if the proxy itself has one."""
+    needs: Callable[[Any], bool]
+    """Whether nobody is answered where the proxy has none."""
+    written: Callable[[Policy], Iterable[str]]
+    """Where a policy says so."""
+    own: Callable[[Dataplane], str]
+    """Where the proxy's own document says so; empty where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyKind:
     """One kind of policy, without Envoy."""
 
@@ -189,11 +207,18 @@ class PolicyKind:
     """What is wrong with a reference to a resource that is there; the pointer is whoever asks'."""
     specialise: Callable[[Any, Dataplane], Any] | None = None
     """Of a kind with one conf for all of a proxy: with what its own document says of it."""
+    offer: Offer | None = None
+    """For a kind that offers something of a proxy to others of its mesh: its owner then knows whom to admit."""
 
     @property
     def from_tags(self) -> bool:
         """Whether its `from` tells callers apart by their tags (Kuma 2)."""
         return self.inbounds is Inbounds.BY_SOURCE and bool(self.targets.from_ - {"Mesh"})
+
+    @property
+    def passes_over_from(self) -> bool:
+        """Whether `from` says nothing where some policy of the kind has `rules`."""
+        return self.inbounds is Inbounds.PERMISSION or self.from_tags
 
     def prepare(self, conf: Conf) -> Conf:
         """A written conf as it is merged: lists that grow get the names by which merging knows them."""
@@ -203,8 +228,3 @@ class PolicyKind:
         """A merged conf as it is written."""
         names = {appended(name): name for name in self.growing}
         return {names.get(name, name): value for name, value in conf.items()}
-    @property
-    def passes_over_from(self) -> bool:
-        """Whether `from` says nothing where some policy of the kind has `rules`."""
-        return self.inbounds is Inbounds.PERMISSION or self.from_tags
-

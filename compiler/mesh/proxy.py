@@ -1,6 +1,6 @@
 """The IR: what one proxy must do, with no word of Envoy; its parts, each of which is translated by itself."""
 
-from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
+from compiler.mesh.calls import Admission, Inbound, Outbound, Tls, Upstream
 from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.order import Origin
 from compiler.mesh.trust import Trusted
@@ -96,6 +96,19 @@ class Known(Value, frozen=True):
     ports: tuple[tuple[str, int], ...]
 
 
+class Placed(Owner, frozen=True):
+    """The owner of what a proxy has beside its parts, which says more of it.
+
+    Its `address`, whether its traffic is `redirected` to it by the kernel, whether it is a `gateway`; `admission` only
+    where a policy offers something to proxies of the mesh alone, and this one has a certificate of it.
+    """
+
+    address: str = ""
+    redirected: bool = False
+    gateway: bool = False
+    admission: Admission | None = None
+
+
 class Bundle(Value, frozen=True):
     """Whom to believe beside those of the own mesh: proxies of the mesh that is called, or of all where it is empty."""
 
@@ -119,7 +132,7 @@ class Proxy(Value, frozen=True):
     transparent: Transparent | None
     confs: Confs = ()
     """Of policies that hold for all of a proxy; its inbounds, outbounds, upstreams and redirection have them too."""
-    owner: Owner | None = None
+    owner: Placed | None = None
     names: tuple[NameRecord, ...] | None = None
     """What the host names of services stand for where calls are redirected to the proxy; None where nobody asks."""
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
 from compiler.mesh.beside import asked, direct, probes
-from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
-from compiler.mesh.confs import MESH_CONF, WHOLE_CONF, Held
+from compiler.mesh.calls import Admission, Inbound, Outbound, Tls, Upstream
+from compiler.mesh.confs import MESH_CONF, PERMISSION, WHOLE_CONF, Held
 from compiler.mesh.gateways.gateway import Gateway, read_gateway
 from compiler.mesh.graph import KEYS, mesh_spec
 from compiler.mesh.holes import owner_of
@@ -16,9 +16,9 @@ from compiler.mesh.hostnames import name_records
 from compiler.mesh.identity import BELIEVED, EVERYBODY, credentials
 from compiler.mesh.inbounds import list_inbounds, read_inbound
 from compiler.mesh.kinds import SPEAKING, find_kind
-from compiler.mesh.proxy import Bundle, Known, Proxy, Transparent
+from compiler.mesh.proxy import Bundle, Known, Placed, Proxy, Transparent
 from compiler.mesh.routing import Caller, caller, outbounds
-from compiler.mesh.selection import HOLDER, Holder, outgoing, whole
+from compiler.mesh.selection import HOLDER, PERMISSIONS, Holder, incoming_everywhere, outgoing, whole
 from compiler.mesh.services import (
     SERVICE_RESOURCE,
 )
@@ -57,6 +57,7 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
     transparent = _transparent(memo, networking.transparent_proxying, mesh, holder)
     passed = _owned(transparent, theirs) if transparent is not None else None
     inbounds = tuple(_owned(one, theirs) for one in list_inbounds(memo, resource, own.tls, holder))
+    spoken_here = next((one.tls for one in inbounds), own.tls)
     return Proxy(
         mesh=resource.key.mesh,
         workload=workload(resource),
@@ -72,12 +73,14 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
         ),
         transparent=_let_through(memo, passed, theirs) if passed is not None else None,
         confs=theirs.confs + theirs.beside,
-        owner=_placed(theirs.owner, networking) if theirs.owned else None,
+        owner=_placed(theirs.owner, networking, _admission(memo, holder, theirs, spoken_here))
+        if theirs.owned
+        else None,
         names=name_records(memo, resource.key.mesh, calls) if networking.transparent_proxying is not None else None,
         gates=tuple(_gates(memo, resource, own.tls, calling, theirs, calls)) if networking.listeners else (),
         asked=asked(networking),
         probes=probes(cast(Dataplane, resource.spec), inbounds),
-        direct=direct(memo, resource, next((one.tls for one in inbounds), own.tls), calls, passed),
+        direct=direct(memo, resource, spoken_here, calls, passed),
         known=_known(memo, resource, calls)
         if any(find_kind(memo, one.policy).patches for one in theirs.beside)
         else None,
@@ -135,13 +138,31 @@ def _known(memo: Memo, resource: Resource, calls: Sequence[Outbound]) -> Known:
     )
 
 
-def _placed(owner: Owner, networking: Networking) -> Owner:
-    return replace(
-        owner,
+def _placed(owner: Owner, networking: Networking, admission: Admission | None) -> Placed:
+    return Placed(
+        owner.mesh,
+        owner.zone,
+        owner.service,
+        owner.workload,
         address=networking.address,
         redirected=networking.transparent_proxying is not None,
         gateway=networking.gateway is not None,
+        admission=admission,
     )
+
+
+def _admission(memo: Memo, holder: Holder, theirs: "_Theirs", tls: Tls | None) -> Admission | None:
+    """Only where a policy asks for it; what is offered beside the inbounds is never optional, and in no service."""
+    if tls is None or not any(_asks(memo, applied) for applied in theirs.beside):
+        return None
+    permissions = incoming_everywhere(memo, holder, PERMISSIONS)
+    mesh = holder.profile.resource.key.mesh
+    return Admission(replace(tls, permissive=False), memo.ask(PERMISSION, (mesh, permissions)))
+
+
+def _asks(memo: Memo, applied: Applied) -> bool:
+    offer = find_kind(memo, applied.policy).offer
+    return offer is not None and offer.asks(applied.conf)
 
 
 class _Theirs(NamedTuple):

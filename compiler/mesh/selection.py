@@ -22,12 +22,13 @@ from compiler.mesh.graph import (
     is_everywhere,
     pairs_to_file,
 )
-from compiler.mesh.match import is_builtin_gateway, picks, select
+from compiler.mesh.match import is_builtin_gateway, picks, select, source_tags
 from compiler.mesh.order import spec_of
 from compiler.mesh.shape import Shape, shape_of
 from compiler.mesh.value import Value
 from compiler.resources.model import (
     NAMESPACE,
+    SERVICE,
     Dataplane,
     Gateway,
     Inbound,
@@ -134,9 +135,26 @@ def _outgoing(memo: Memo, asked: tuple[Shape, str, Names]) -> Policies:
 
 def incoming(memo: Memo, holder: Holder, kind: str, section: str) -> Policies:
     """The policies of a kind whose `rules` and `from` hold for an inbound, by key."""
-    own = [one for one in holder.own if one.policy.type == kind and _comes_in(memo, one.policy)]
-    chosen = [*own, *memo.ask(INCOMING, (holder.profile, kind))]
-    return tuple(sorted(one.policy for one in chosen if section in one.sections))
+    return tuple(sorted(one.policy for one in _coming_in(memo, holder, kind) if section in one.sections))
+
+
+def incoming_everywhere(memo: Memo, holder: Holder, kind: str) -> Policies:
+    """Those that hold at the proxy itself: at every inbound that it has, or could have, and not for one service."""
+    networking = cast(Dataplane, holder.profile.resource.spec).networking
+    every = {one.section for one in networking.inbound} | {one.section for one in networking.listeners}
+    chosen = (one.policy for one in _coming_in(memo, holder, kind) if one.outbound and every <= one.sections)
+    return tuple(sorted(key for key in chosen if not _is_of_service(memo, key)))
+
+
+def _coming_in(memo: Memo, holder: Holder, kind: str) -> Iterator[Selected]:
+    yield from (one for one in holder.own if one.policy.type == kind and _comes_in(memo, one.policy))
+    yield from memo.ask(INCOMING, (holder.profile, kind))
+
+
+def _is_of_service(memo: Memo, key: ResourceKey) -> bool:
+    """Whether it asks for the name of a service, however many of the proxy's inbounds are of that."""
+    head = memo.ask(HEAD, key)
+    return head is None or SERVICE in source_tags(spec_of(head.policy).target_ref)
 
 
 def _incoming(memo: Memo, asked: tuple[Shape, str]) -> tuple[Selected, ...]:

@@ -40,14 +40,10 @@ Confs = tuple[Applied, ...]
 class Owner(Value, frozen=True):
     """Whose configuration something is part of, as far as logs and metrics name it; `service` is of the first inbound.
 
-    Only what a policy asks about it for has one: others are shared by the proxies that have the same. That of the proxy
-    itself says more: its `address`, whether its traffic is `redirected` to it by the kernel, whether it is a `gateway`.
+    Only what a policy asks about it for has one: others are shared by the proxies that have the same.
     """
 
     mesh: str
     zone: str
     service: str
     workload: str
-    address: str = ""
-    redirected: bool = False
-    gateway: bool = False

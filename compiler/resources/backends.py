@@ -59,7 +59,8 @@ def declared_policies(envelope: Envelope, mesh: Mesh) -> Iterator[tuple[Resource
             labels = {MESH: envelope.name, DISPLAY_NAME: _name(envelope), ORIGIN: "global", ROLE: LOWEST_ROLE}
             key = ResourceKey("MeshMetric", envelope.name, _name(envelope))
             spec = Policy(target_ref=TargetRef(kind="Mesh"), default={"declared": _plain(backend.conf)})
-            yield Resource(key, labels, spec), ConvertedPlacement(at, {"": at}, at)
+            elsewhere = {"": at} | {f"/default/declared/{name}": join(at, "conf", name) for name in backend.conf}
+            yield Resource(key, labels, spec), ConvertedPlacement(at, elsewhere, at)
 
 
 def _name(envelope: Envelope) -> str:

@@ -1,6 +1,6 @@
 """The policies behind each part of a proxy, the most telling first."""
 
-from compiler.mesh.calls import Inbound, Outbound, Tls, Upstream
+from compiler.mesh.calls import Admission, Inbound, Outbound, Tls, Upstream
 from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.order import Origin
 from compiler.mesh.proxy import Direct, Transparent
@@ -45,6 +45,10 @@ def gateway_origins(listener: GatewayListener) -> list[Origin]:
 
 def direct_origins(direct: Direct) -> list[Origin]:
     return [*tls_origins(direct.tls), *_of_confs(direct.confs)]
+
+
+def admission_origins(admission: Admission | None) -> tuple[Origin, ...]:
+    return tuple(entry.origin for entry in admission.permission.entries) if admission is not None else ()
 
 
 def tls_origins(tls: Tls | None) -> tuple[Origin, ...]:

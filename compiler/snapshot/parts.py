@@ -30,7 +30,8 @@ from compiler.mesh.calls import Inbound, Outbound, Permission, Upstream
 from compiler.mesh.destination import Endpoint, Spread
 from compiler.mesh.gateways.front import GatewayListener
 from compiler.mesh.members import ENDPOINTS
-from compiler.mesh.proxy import Asked, Direct, NameRecord, Probes, Proxy, Transparent
+from compiler.mesh.policy import PolicyKind
+from compiler.mesh.proxy import Asked, Direct, NameRecord, Placed, Probes, Proxy, Transparent
 from compiler.mesh.services import Port
 from compiler.mesh.value import Applied, Owner, Value
 from compiler.mesh.zones.passing import Opening, Passage, ZoneGate
@@ -38,6 +39,7 @@ from compiler.mesh.zones.views import SEEN, View
 from compiler.resources.findings import BAD_TARGET
 from compiler.snapshot.canonical import Rendered
 from compiler.snapshot.origins import (
+    admission_origins,
     direct_origins,
     gate_origins,
     gateway_origins,
@@ -84,7 +86,7 @@ class Support(Value, frozen=True):
     """What a policy needs beside the resources that it decorates."""
 
     applied: Applied
-    owner: Owner | None
+    owner: Placed | None
 
 
 def list_parts(proxy: Proxy, policies: Policies) -> Iterator[PartKey]:
@@ -145,9 +147,16 @@ def _list_supports(proxy: Proxy, policies: Policies) -> Iterable[Support]:
     found: dict[Support, None] = {}
     for applied in dict.fromkeys(_all_applied(proxy)):
         if applied.policy in supporting:
-            owner = proxy.owner if policies[applied.policy].kind.names_owner else None
+            owner = _support_owner(proxy, policies[applied.policy].kind)
             found[Support(replace(applied, matches=()), owner)] = None
     return found
+
+
+def _support_owner(proxy: Proxy, kind: PolicyKind) -> Placed | None:
+    """Whom to admit is told only to kinds that offer something, so that a permission changes nothing for the others."""
+    owner = proxy.owner if kind.names_owner else None
+    hides = owner is not None and owner.admission is not None and kind.offer is None
+    return replace(owner, admission=None) if owner is not None and hides else owner
 
 
 def _all_applied(proxy: Proxy) -> Iterator[Applied]:
@@ -172,7 +181,10 @@ def _names(memo: Memo, names: Names) -> Part:
 
 
 def _support(memo: Memo, support: Support) -> Part:
-    return render_each(memo, support_resources(support, memo.read(HOOKS, None)), support.applied.origins)
+    admission = support.owner.admission if support.owner is not None else None
+    origins = (*support.applied.origins, *admission_origins(admission))
+    part = render_each(memo, support_resources(support, memo.read(HOOKS, None)), origins)
+    return blame_tls(part, tls_origins(admission.tls)) if admission is not None else part
 
 
 def support_resources(support: Support, policies: Policies) -> tuple[tuple[ResourceType, Message], ...]:

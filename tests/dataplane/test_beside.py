@@ -36,8 +36,7 @@ from compiler.dataplane.http_client import Answer, Question
 from compiler.dataplane.http_server import serve
 from compiler.dataplane.metrics.collecting import Places
 from compiler.envoy.names_table import names_listener, names_routes
-from compiler.mesh.proxy import NameRecord
-from compiler.mesh.value import Owner
+from compiler.mesh.proxy import NameRecord, Placed
 from compiler.policies.mesh_metric.conf import Application, Backend, Metric, Prometheus
 from compiler.policies.mesh_metric.policy import add_collecting
 from tests.cli.command import START, environment
@@ -130,7 +129,7 @@ def resolve(port: int, name: str) -> list[str]:
 
 def built(metric: Metric) -> tuple[Sequence[Message], Sequence[Message]]:
     """What MeshMetric compiles to."""
-    owner = Owner("default", "", "web", "web", "127.0.0.1")
+    owner = Placed("default", "", "web", "web", "127.0.0.1")
     found = [message for _, message in add_collecting(metric, owner)]
     listeners = [one for one in found if isinstance(one, Listener)]
     return listeners, [one for one in found if isinstance(one, Cluster)]

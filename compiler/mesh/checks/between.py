@@ -11,6 +11,7 @@ from compiler.mesh.checks.externals import check_external
 from compiler.mesh.checks.gateways import GATEWAY_TYPES, check_attached, check_gateway, check_narrowed
 from compiler.mesh.checks.identities import check_callers, check_identified, check_identity, check_secrets
 from compiler.mesh.checks.members import check_members
+from compiler.mesh.checks.offers import check_certified
 from compiler.mesh.checks.plaintext import check_permissive
 from compiler.mesh.checks.policies import check_policy, check_selection
 from compiler.mesh.checks.references import check_sent
@@ -102,6 +103,7 @@ def _of_proxy(memo: Memo, proxy: Resource) -> Iterator[Finding]:
     yield from check_backends_called(memo, proxy)
     yield from check_abroad(memo, proxy)
     yield from check_metrics(memo, proxy)
+    yield from check_certified(memo, proxy)
     yield from check_identified(memo, proxy)
     yield from check_zone_listeners(memo, proxy)
 

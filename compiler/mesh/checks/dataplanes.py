@@ -14,7 +14,9 @@ from compiler.mesh.graph import (
     SERVICE_NAMES,
     is_shared,
     mesh_spec,
+    proxy_keys,
 )
+from compiler.mesh.offers import OFFERED, list_offers
 from compiler.mesh.routing import resolve_reference
 from compiler.mesh.services import MESH_SERVICE, SERVICE_RESOURCE, service_key, tag_port
 from compiler.resources.addresses import parse_address
@@ -182,8 +184,14 @@ def _check_mode(memo: Memo, mesh: str, references: Sequence[BackendReference], p
 
 def _check_direct(memo: Memo, mesh: str, names: tuple[str, ...], pointer: str) -> Iterator[Finding]:
     """Services of which a commit does not know, or not yet, where their proxies are."""
+    offered = {offer.service for _, offer in list_offers(memo, mesh)}
     for index, name in enumerate(names):
         if name == EVERY_SERVICE:
+            continue
+        if name in offered:
+            if all(one.service != name for key in sorted(proxy_keys(memo, mesh)) for one in memo.ask(OFFERED, key)):
+                message = f"no proxy whose address is known offers {name!r} by mutual TLS"
+                yield Finding(f"{pointer}/{index}", NO_EFFECT, message)
             continue
         offering = [memo.read(RESOURCE, key) for key in memo.read(SERVICE_NAMES, (mesh, name))]
         if not offering:

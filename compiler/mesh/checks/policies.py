@@ -13,6 +13,7 @@ from compiler.mesh.checks.fitting import check_fitting, check_inline, check_spok
 from compiler.mesh.checks.gateways import check_coming_in
 from compiler.mesh.checks.idle import Selected, check_idle
 from compiler.mesh.checks.needs import check_needs
+from compiler.mesh.checks.offers import check_offered
 from compiler.mesh.checks.parts import check_parts
 from compiler.mesh.checks.passed_over import check_passed_over
 from compiler.mesh.checks.plaintext import check_optional
@@ -72,6 +73,7 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         yield from check_parts(memo, kind, resource, _selected(memo, resource))
         yield from check_concessions(memo, kind, resource, _selected(memo, resource))
         yield from check_needs(memo, kind, resource, _selected(memo, resource))
+        yield from check_offered(memo, kind, resource, _selected(memo, resource))
         if kind.shape_tls is not None:
             yield from check_optional(memo, kind, resource, _selected(memo, resource))
     yield from _check_references(memo, resource.key.mesh, kind, spec)

@@ -91,7 +91,7 @@ def join_meshes(workload: str, ready: Asked | None, found: Sequence[Proxy]) -> P
         transparent=None,
         asked=ready,
         gates=(replace(gates[0], passages=passages, openings=openings),) if gates else (),
-        memberships=tuple(proxy for proxy in found if proxy.tls is not None),
+        memberships=tuple(replace(proxy, owner=None) for proxy in found if proxy.tls is not None),
     )
 
 

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from compiler.mesh.collectors import check_blocks, check_collectors, confs_of
+from compiler.policies.mesh_metric.conf import MUTUAL
+from compiler.policies.mesh_metric.declared import declared_mode, mode_field
 from compiler.resources.expressions import refuse_expression
 from compiler.resources.findings import (
     BAD_VALUE,
     DUPLICATE_NAME,
-    NOT_SUPPORTED_YET,
     PORT_CONFLICT,
     Finding,
     join,
 )
 from compiler.resources.model import Conf, Policy
+from compiler.resources.specs.mesh import Prometheus as Declared
+from compiler.resources.values import decode
 
 _BLOCKS: Final = {"Prometheus": "prometheus", "OpenTelemetry": "openTelemetry"}
 _PORT: Final = 5670
@@ -53,7 +56,6 @@ def _check_prometheus(conf: Conf, pointer: str) -> Iterator[Finding]:
             yield Finding(at, PORT_CONFLICT, f"two backends listen on port {port}", "give each a port of its own")
         clients.add(client)
         ports.add(port)
-        yield from _check_tls(prometheus.get("tls") or {}, join(at, "tls", "mode"))
 
 
 def _check_pushed(conf: Conf, pointer: str) -> Iterator[Finding]:
@@ -68,8 +70,12 @@ def _check_pushed(conf: Conf, pointer: str) -> Iterator[Finding]:
         known.append(collector)
 
 
-def _check_tls(tls: Conf, pointer: str) -> Iterator[Finding]:
-    """In Kuma it is plaintext in silence (kuma-policies §8, defect 24)."""
-    if tls.get("mode") == "ActiveMTLSBackend":
-        message = "ActiveMTLSBackend is not supported: a scraper has no certificate of the mesh"
-        yield Finding(pointer, NOT_SUPPORTED_YET, message, "use ProvidedTLS, or Disabled")
+def mutual_places(policy: Policy) -> Iterator[str]:
+    """Where it is written that who scrapes shows a certificate of the mesh."""
+    for pointer, conf in confs_of(policy):
+        if "declared" in conf:
+            declared = decode(Declared, conf["declared"])
+            yield from [join(pointer, "declared", mode_field(declared))] if declared_mode(declared) == MUTUAL else ()
+        for index, backend in enumerate(conf.get("backends") or ()):
+            if ((backend.get("prometheus") or {}).get("tls") or {}).get("mode") == MUTUAL:
+                yield join(pointer, "backends", index, "prometheus", "tls", "mode")

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from compiler.mesh.collectors import Collector, OpenTelemetry
 from compiler.resources.model import Spec
 from compiler.resources.specs.mesh import Prometheus as Declared
@@ -10,6 +12,9 @@ from compiler.resources.values import Duration
 _MINUTE: Final = Duration(60 * 10**9)
 DISABLED: Final = "Disabled"
 PROVIDED: Final = "ProvidedTLS"
+MUTUAL: Final = "ActiveMTLSBackend"
+BY_PROXY: Final = ""
+"""Where nobody says it of what a Mesh declares: mutual where the proxy has a certificate of the mesh."""
 
 
 class Profile(Spec, frozen=True):
@@ -46,7 +51,7 @@ class Application(Spec, frozen=True):
 
 
 class Tls(Spec, frozen=True):
-    """`mode`: Disabled or ProvidedTLS."""
+    """`mode`: Disabled, ProvidedTLS or ActiveMTLSBackend."""
 
     mode: str = DISABLED
 
@@ -60,11 +65,6 @@ class Prometheus(Spec, frozen=True):
     @property
     def name(self) -> str:
         return self.client_id or "default-backend"
-
-    @property
-    def served(self) -> bool:
-        """Nothing is served in plaintext because its way of encryption is not known here."""
-        return self.tls.mode in {DISABLED, PROVIDED}
 
 
 class Pushed(OpenTelemetry, frozen=True):
@@ -90,3 +90,28 @@ class Metric(Spec, frozen=True):
     applications: tuple[Application, ...] = ()
     backends: tuple[Backend, ...] = ()
     declared: Declared | None = None
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """Of the ports at which it is scraped."""
+        return frozenset(one.prometheus.tls.mode for one in self.backends if one.prometheus is not None)
+
+    @property
+    def mutual_ports(self) -> tuple[int, ...]:
+        """Once it is known what is offered."""
+        found = (one.prometheus for one in self.backends if one.prometheus is not None)
+        return tuple(one.port for one in found if one.tls.mode == MUTUAL)
+
+    def offered(self, *, certified: bool) -> "Metric":
+        """By a proxy that has a certificate of the mesh, or none: then what is to be mutual is not served at all."""
+        found = (_offered(one, certified=certified) for one in self.backends)
+        return replace(self, backends=tuple(one for one in found if one is not None))
+
+
+def _offered(backend: Backend, *, certified: bool) -> Backend | None:
+    prometheus = backend.prometheus
+    if prometheus is None or prometheus.tls.mode not in (BY_PROXY, MUTUAL):
+        return backend
+    if not certified and prometheus.tls.mode == MUTUAL:
+        return None
+    return replace(backend, prometheus=replace(prometheus, tls=Tls(MUTUAL if certified else DISABLED)))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from compiler.mesh.value import Owner
+from compiler.mesh.proxy import Placed
 from compiler.policies.mesh_metric.conf import PROVIDED, Backend, Metric, Selector
 
 SCHEMA_VERSION: Final = 1
@@ -13,7 +13,7 @@ _BROADEST: Final = ("All", "Basic", "None")
 _DIGITS: Final = 12
 
 
-def render_document(conf: Metric, owner: Owner) -> str:
+def render_document(conf: Metric, owner: Placed) -> str:
     """One line of JSON, with sorted keys; holes stay as they are."""
     profiles = conf.sidecar.profiles
     document = {
@@ -50,7 +50,7 @@ def otel_socket(backend: Backend) -> str:
 
 def _backends(conf: Metric) -> Iterator[Mapping[str, Any]]:
     for backend in conf.backends:
-        if backend.prometheus is not None and backend.prometheus.served:
+        if backend.prometheus is not None:
             mode = backend.prometheus.tls.mode
             described = {"type": "Prometheus", "name": backend.prometheus.name, "tls": mode}
             socket = {"socket": tls_socket(backend)} if mode == PROVIDED else {}
@@ -67,7 +67,7 @@ def _backends(conf: Metric) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def _labels(owner: Owner) -> Mapping[str, str]:
+def _labels(owner: Placed) -> Mapping[str, str]:
     """Kuma's, as a label of Prometheus may be called."""
     labels = {
         "mesh": owner.mesh,

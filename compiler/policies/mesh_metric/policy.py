@@ -6,6 +6,7 @@ from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -14,19 +15,24 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from google.protobuf.message import Message
 
 from compiler.envoy.common import socket_address
+from compiler.envoy.http_filters import network_permission
 from compiler.envoy.listeners import tcp_filter
+from compiler.envoy.names import NETWORK_RBAC_FILTER
 from compiler.envoy.outside import beside_cluster, collector_cluster, outside_cluster
+from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy
 from compiler.envoy.resources import ResourceType
+from compiler.envoy.secrets import downstream_socket
 from compiler.envoy.told import longest, requests_filter, socket_listener, told_routes
+from compiler.mesh.calls import Admission
 from compiler.mesh.collectors import Collector, collector_references, resolve_collectors
 from compiler.mesh.holes import has_hole
-from compiler.mesh.policy import FindResource, Need, PolicyKind
+from compiler.mesh.policy import FindResource, Need, Offer, PolicyKind
+from compiler.mesh.proxy import Placed
 from compiler.mesh.shape import version_of
-from compiler.mesh.value import Owner
-from compiler.policies.mesh_metric.checks import check
-from compiler.policies.mesh_metric.conf import PROVIDED, Application, Metric, Prometheus
-from compiler.policies.mesh_metric.declared import specialise, without_declared
+from compiler.policies.mesh_metric.checks import check, mutual_places
+from compiler.policies.mesh_metric.conf import BY_PROXY, MUTUAL, PROVIDED, Application, Metric, Prometheus
+from compiler.policies.mesh_metric.declared import own_mode, specialise, without_declared
 from compiler.policies.mesh_metric.document import (
     application_path,
     otel_socket,
@@ -42,6 +48,7 @@ _AGGREGATOR: Final = f"{_PREFIX}_aggregator"
 _CONFIG_SOCKET: Final = "meshmetric.sock"
 _METRICS_SOCKET: Final = "metrics.sock"
 _DOCUMENT: Final = "/meshmetric"
+_SERVICE: Final = "dataplane-metrics"
 _LOCAL: Final = "127.0.0.1"
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # a proxy whose address no commit knows listens on all of its own
 _LOOP_BREAKER: Final = {4: "127.0.0.6", 6: "::6"}
@@ -49,8 +56,11 @@ _LOOP_BREAKER: Final = {4: "127.0.0.6", 6: "::6"}
 Built = Iterator[tuple[ResourceType, Message]]
 
 
-def add_collecting(conf: Metric, owner: Owner | None) -> Built:
-    if owner is None or not any(backend.prometheus or backend.collector for backend in conf.backends):
+def add_collecting(conf: Metric, owner: Placed | None) -> Built:
+    if owner is None:
+        return
+    conf = conf.offered(certified=owner.admission is not None)
+    if not any(backend.prometheus or backend.collector for backend in conf.backends):
         return
     yield ResourceType.LISTENER, _config_listener(conf, owner)
     for number, application in enumerate(conf.applications):
@@ -58,7 +68,7 @@ def add_collecting(conf: Metric, owner: Owner | None) -> Built:
     if any(backend.prometheus is not None for backend in conf.backends):
         yield ResourceType.CLUSTER, beside_cluster(_AGGREGATOR, _METRICS_SOCKET)
     for backend in conf.backends:
-        if backend.prometheus is not None and backend.prometheus.served:
+        if backend.prometheus is not None:
             yield from _scraped(backend.prometheus, tls_socket(backend), owner)
         if backend.collector is not None:
             yield from _pushed(backend.collector, otel_socket(backend))
@@ -67,7 +77,7 @@ def add_collecting(conf: Metric, owner: Owner | None) -> Built:
 # --- What runs beside Envoy asks -------------------------------------------------------------------------------------
 
 
-def _config_listener(conf: Metric, owner: Owner) -> Listener:
+def _config_listener(conf: Metric, owner: Placed) -> Listener:
     """On a socket of the proxy's own: what is to be done, and the way to the applications."""
     document = render_document(conf, owner)
     host = VirtualHost(name=_CONFIG, domains=["*"])
@@ -87,7 +97,7 @@ def _application_name(number: int) -> str:
     return f"{_PREFIX}_application_{number}"
 
 
-def _application_cluster(number: int, application: Application, owner: Owner) -> Cluster:
+def _application_cluster(number: int, application: Application, owner: Placed) -> Cluster:
     """The kernel would redirect a call of the workload's own address back to the proxy, but for one source."""
     address = application.address or (_LOCAL if owner.address in ("", _EVERYWHERE) else owner.address)
     cluster = outside_cluster(_application_name(number), address, application.port)
@@ -101,8 +111,8 @@ def _application_cluster(number: int, application: Application, owner: Owner) ->
 # --- Who collects -------------------------------------------------------------------------------------------------
 
 
-def _scraped(conf: Prometheus, socket: str, owner: Owner) -> Built:
-    """With TLS the connection is handed on as it is: who ends it has the certificate, or does not listen at all."""
+def _scraped(conf: Prometheus, socket: str, owner: Placed) -> Built:
+    """With a certificate of its own the connection is handed on as it is: who ends it has that, or does not listen."""
     name = f"{_PREFIX}_prometheus_{conf.name}"
     listener = Listener(name=name, stat_prefix=name, traffic_direction=TrafficDirection.INBOUND)
     listener.address.CopyFrom(socket_address(_listening(owner), conf.port))
@@ -116,11 +126,20 @@ def _scraped(conf: Prometheus, socket: str, owner: Owner) -> Built:
         route.match.prefix = conf.path
         route.route.cluster = _AGGREGATOR
         route.route.prefix_rewrite = _DOCUMENT
-        listener.filter_chains.add(filters=[requests_filter(name, _to(name, host))])
+        chain = listener.filter_chains.add(filters=[requests_filter(name, _to(name, host))])
+        if conf.tls.mode == MUTUAL and owner.admission is not None:
+            _guard(name, chain, owner.admission)
     yield ResourceType.LISTENER, listener
 
 
-def _listening(owner: Owner) -> str:
+def _guard(name: str, chain: FilterChain, admission: Admission) -> None:
+    """As an inbound that does not see requests is guarded: a permission of some requests alone admits nobody."""
+    judge = Filter(name=NETWORK_RBAC_FILTER, typed_config=pack(network_permission(name, admission.permission)))
+    chain.filters.insert(0, judge)
+    chain.transport_socket.CopyFrom(downstream_socket(admission.tls))
+
+
+def _listening(owner: Placed) -> str:
     if has_hole(owner.address):
         return owner.address
     try:
@@ -177,6 +196,14 @@ POLICY: Final = Policy(
         ),
         resolve=resolve,
         specialise=specialise,
+        offer=Offer(
+            service=_SERVICE,
+            ports=lambda conf: conf.offered(certified=True).mutual_ports,
+            asks=lambda conf: not conf.modes.isdisjoint((BY_PROXY, MUTUAL)),
+            needs=lambda conf: MUTUAL in conf.modes,
+            written=mutual_places,
+            own=own_mode,
+        ),
         references=collector_references,
     ),
     Hooks(resources=add_collecting),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from compiler.resources.checks.addresses import check_address, check_ip, find_conflicts, is_loopback
 from compiler.resources.checks.lists import repeated
-from compiler.resources.checks.metrics import check_prometheus, check_scraping
+from compiler.resources.checks.metrics import check_prometheus
 from compiler.resources.checks.tags import check_gateway_tags, check_tags
 from compiler.resources.findings import (
     BAD_TARGET,
@@ -158,9 +158,7 @@ def _check_listeners(networking: Mapping[str, Any], pointer: str) -> Iterator[Fi
 def _check_beside(dataplane: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     """What stands beside the networking of a Dataplane, or of the template of a DataplaneSet."""
     if "metrics" in dataplane:
-        conf, at = dataplane["metrics"].get("conf", {}), join(pointer, "metrics", "conf")
-        yield from check_prometheus(conf, at)
-        yield from check_scraping(conf, at, secured="tls" in conf)
+        yield from check_prometheus(dataplane["metrics"].get("conf", {}), join(pointer, "metrics", "conf"))
     probes, at = dataplane.get("probes"), join(pointer, "probes")
     if probes is None:
         return

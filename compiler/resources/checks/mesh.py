@@ -8,7 +8,7 @@ from compiler.resources.certificates import check_given
 from compiler.resources.checks.addresses import check_address, check_host_and_port
 from compiler.resources.checks.identities import check_lifetime
 from compiler.resources.checks.lists import repeated, without_effect
-from compiler.resources.checks.metrics import check_prometheus, check_scraping
+from compiler.resources.checks.metrics import check_prometheus
 from compiler.resources.checks.sources import check_pair, check_source, only_secrets
 from compiler.resources.checks.templates import check_common_name
 from compiler.resources.findings import (
@@ -33,8 +33,7 @@ def check_mesh(mesh: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
             at, hint = join(pointer, "skipCreatingInitialPolicies", index), did_you_mean(kind, SHORT_NAMES)
             yield Finding(at, NO_EFFECT, f"there is no type of policies {kind[:64]!r}", hint)
     if "metrics" in mesh:
-        secured = bool(mesh.get("mtls", {}).get("enabledBackend"))
-        yield from _check_metrics(mesh["metrics"], join(pointer, "metrics"), secured=secured)
+        yield from _check_metrics(mesh["metrics"], join(pointer, "metrics"))
     if "logging" in mesh:
         yield from _check_logging(mesh["logging"], join(pointer, "logging"))
     if "tracing" in mesh:
@@ -98,13 +97,10 @@ def _check_routing(mesh: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
         yield Finding(join(pointer, "routing", "zoneEgress"), NO_EFFECT, message, "set mtls.enabledBackend")
 
 
-def _check_metrics(metrics: Mapping[str, Any], pointer: str, *, secured: bool) -> Iterator[Finding]:
+def _check_metrics(metrics: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
     yield from _check_names(metrics, pointer, "enabledBackend")
     for index, backend in enumerate(metrics.get("backends", ())):
-        at = join(pointer, "backends", index, "conf")
-        yield from check_prometheus(backend.get("conf", {}), at)
-        if backend["name"] == metrics.get("enabledBackend"):
-            yield from check_scraping(backend.get("conf", {}), at, secured=secured)
+        yield from check_prometheus(backend.get("conf", {}), join(pointer, "backends", index, "conf"))
 
 
 def _check_logging(logging: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
