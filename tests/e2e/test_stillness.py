@@ -24,6 +24,7 @@ def test_no_edit_of_permissions_routes_retries_or_timeouts_rebuilds_a_listener_o
     shop: Shop, record: Record
 ) -> None:
     shop.applied(routes=weights(100, 1))
+    shop.drained()
     before = _still(shop)
     updates = shop.envoys["client"].stats("cluster_manager.cds.update_success")
     with loading(shop.places["client_api"]) as load:
@@ -101,6 +102,7 @@ def test_an_idle_server_and_a_commit_without_effect_send_nothing(shop: Shop) -> 
 
 
 def test_endpoints_follow_a_commit_without_a_new_cluster_or_listener(shop: Shop) -> None:
+    shop.drained()
     before = _still(shop)["client"]
     without = "\n---\n".join(part for part in shop.base["proxies.yaml"].split("---\n") if "api-v2" not in part)
     with calling(shop.places["client_api"]) as caller:

@@ -49,6 +49,7 @@ def convert_health_check(legacy: Legacy, _: Surroundings) -> Conversion:
 def _tcp(tcp: Mapping[str, Any], at: str, found: list[Finding]) -> Said:
     send, receive = pick(tcp, at, "send"), tcp.get("receive", ())
     texts = [_text(Said(each, join(at, "receive", index)), found) for index, each in enumerate(receive)]
+    found += [unsayable(one.pointer, "Envoy looks for no empty piece", "take it out") for one in texts if not one.value]
     return Said(given({"send": _text(send, found) if send else None, "receive": texts or None}), at)
 
 

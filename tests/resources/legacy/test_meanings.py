@@ -131,6 +131,11 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     assert _convert(_legacy("HealthCheck", conf))[1] == [("not-supported-yet", "/conf/tcp/send")]
 
 
+def test_a_piece_of_an_answer_is_not_empty() -> None:
+    conf = "{interval: 1s, timeout: 1s, unhealthyThreshold: 1, healthyThreshold: 1, tcp: {receive: [YmFy, '']}}"
+    assert _convert(_legacy("HealthCheck", conf))[1] == [("not-supported-yet", "/conf/tcp/receive/1")]
+
+
 def test_who_is_not_named_by_a_permission_is_refused_by_it() -> None:
     text = """
     type: TrafficPermission
