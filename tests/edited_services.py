@@ -96,7 +96,10 @@ SERVICES: Mapping[str, st.SearchStrategy[Document]] = {
     "otel": _of_mesh(
         "MeshOpenTelemetryBackend",
         "otel",
-        st.sampled_from(["otel", "otel.obs"]).map(lambda one: {"endpoint": {"address": one}}),
+        only(
+            endpoint=st.sampled_from(["otel", "otel.obs"]).map(lambda one: {"address": one}),
+            env=st.sampled_from([{"mode": mode} for mode in ("Disabled", "Required")]),
+        ),
     ),
     "identity": _of_mesh(
         "MeshIdentity",

@@ -41,7 +41,7 @@ class OpenTelemetry(Spec, frozen=True):
 
 
 def resolve_collectors(conf: Conf, find: FindResource) -> Conf:
-    """With a `collector` in every OpenTelemetry backend; one that refers to nothing is left out."""
+    """With a `collector` in every OpenTelemetry backend; without what may be sent to, one is left out."""
     if not any(_BLOCK in backend for backend in conf.get("backends") or ()):
         return conf
     resolved = (_resolve(backend, find) for backend in conf["backends"])
@@ -65,6 +65,8 @@ def _collector(block: Conf, find: FindResource) -> Conf | None:
     if resource is None:
         return None
     spec = cast(MeshOpenTelemetryBackend, resource.spec)
+    if spec.silent:
+        return None
     endpoint = spec.endpoint
     return {
         "name": resource.kri(),

@@ -50,7 +50,6 @@ OTHERWISE: Mapping[str, str] = {
     "k8s-meshmetric-c35d2fc3": "a placeholder filled with a host without its port",
     "k8s-meshratelimit-3b1fd0fd": "a placeholder filled with another namespace than the system's",
     "meshtimeout-k8s-meshtimeout-0a81d8c5": "outside of the system's namespace, where Kuma refuses it too",
-    "meshopentelemetrybackend-accept-env-full-valid": "variables of a workload, at which nobody looks",
     "cli-user-create-mt-no-status.federated": "asks which control plane is written to",
     "cli-user-create-mt-spec-origin.federated": "asks which control plane is written to",
     "virtual-outbound-k8s-virtualoutbound-1db059e9": "no parameter stands for kuma.io/service, as Kuma asks",

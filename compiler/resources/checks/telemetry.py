@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from compiler.diagnostics import Code, Severity
 from compiler.resources.checks.addresses import check_address
-from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, NOT_SUPPORTED_YET, Finding, join
+from compiler.resources.findings import EXCLUSIVE_FIELDS, NO_EFFECT, Finding, join
 
 UNVERIFIED: Final = Code(
     "unverified-peer",
@@ -33,8 +33,8 @@ def _check_environment(environment: Mapping[str, Any], pointer: str) -> Iterator
     """A commit alone decides where spans, logs and metrics go."""
     mode = environment.get("mode", "Optional")
     if mode == "Required":
-        message = "no variable of a workload is looked at, so it cannot be the only one that counts"
-        yield Finding(join(pointer, "mode"), NOT_SUPPORTED_YET, message, "write endpoint, and mode Disabled")
+        message = "no variable of a workload is looked at, and nothing else may count: nothing is sent to this backend"
+        yield Finding(join(pointer, "mode"), NO_EFFECT, message, "write endpoint, and mode Disabled")
     elif environment and mode != "Disabled":
         message = "no variable of a workload is looked at: a commit alone says where the collector is"
         yield Finding(pointer, NO_EFFECT, message, "write mode Disabled, or take env out", on_key=True)

@@ -25,3 +25,8 @@ class MeshOpenTelemetryBackend(Spec, frozen=True):
     endpoint: CollectorEndpoint = CollectorEndpoint()
     protocol: str = "grpc"
     env: CollectorEnvironment = CollectorEnvironment()
+
+    @property
+    def silent(self) -> bool:
+        """Whether only variables of a workload may name the collector: a commit knows none, so nothing is sent."""
+        return self.env.mode == "Required"

@@ -54,6 +54,8 @@ WRONG = [
         ("no-effect", "/spec/provider/bundled/certificateParameters/expiry"),
     ),
     (policy("MeshOpenTelemetryBackend", "{endpoint: {path: /otlp}}"), ("exclusive-fields", "/spec/endpoint/path")),
+    (policy("MeshOpenTelemetryBackend", "{env: {mode: Required}}"), ("no-effect", "/spec/env/mode")),
+    (policy("MeshOpenTelemetryBackend", "{env: {mode: Optional}}"), ("no-effect", "/spec/env")),
     ("type: GlobalSecret\nname: s", ("no-effect", "")),
     (policy("Workload", "{}"), ("no-effect", "/spec")),
     (INGRESS % ("0.0.0.0", ""), ("bad-value", "/networking/address")),
