@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import cache
+from math import ceil, floor
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ _ASCII = st.characters(min_codepoint=32, max_codepoint=126)
 _UNITS = st.sampled_from(["h", "m", "s", "ms", "us", "ns"])
 _PLAIN = {
     "boolean": st.booleans(),
-    "number": st.integers(0, 100),
     "null": st.none(),
     None: st.none() | st.booleans() | st.integers(0, 9) | st.text(_ASCII, max_size=4),
 }
@@ -88,6 +88,9 @@ def _typed(schema: Mapping[str, Any], file: str, path: tuple[str, ...]) -> Strat
         case "integer":
             low, high = schema.get("minimum", 0), schema.get("maximum", 100)
             return st.sampled_from([low, high]) | st.integers(low, high)
+        case "number":
+            low, high = schema.get("minimum", 0), schema.get("maximum", 100)
+            return st.sampled_from([low, high]) | st.floats(low, high) | st.integers(ceil(low), floor(high))
         case other:
             return _PLAIN[other]
 
