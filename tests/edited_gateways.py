@@ -127,7 +127,7 @@ BEFORE: Mapping[str, st.SearchStrategy[Document]] = {
     "edge-older-route": _older,
     "edge-instance": _kubernetes(
         "MeshGatewayInstance",
-        st.sampled_from([{"tags": {"kuma.io/service": "edge"}}, {"tags": {"kuma.io/service": "edge"}, "replicas": 2}]),
+        st.sampled_from([{"tags": {"tier": "edge"}}, {"replicas": 2}]),
         namespace="shop",
         labels={"kuma.io/mesh": "default"},
     ),

@@ -52,6 +52,9 @@ def inject(  # one parameter an option
     dataplanes: Annotated[
         Path | None, typer.Option(help="Write documents of the mesh for workloads and Services into this folder.")
     ] = None,
+    gateways: Annotated[
+        Path | None, typer.Option(help="Write the Deployment and Service of each MeshGatewayInstance into this folder.")
+    ] = None,
     server: Annotated[str | None, typer.Option(help="HOST:PORT of the xDS server, for the sidecars.")] = None,
     image: Annotated[str | None, typer.Option(help="The sidecar's image.")] = None,
     namespace: Annotated[str | None, typer.Option(help="The namespace of objects that name none.")] = None,
@@ -88,6 +91,7 @@ def inject(  # one parameter an option
             Schemas.load(),
             processes=concurrency or useful_processes(len(inputs), usable_cores()),
             derives=dataplanes is not None,
+            makes=gateways is not None,
         )
     failed = _report(inputs, injected, refused, findings, strict=strict)
     if failed:
@@ -95,8 +99,7 @@ def inject(  # one parameter an option
     if findings is not Findings.JSON:
         _warn_of_plaintext(settings, injected)
     _deliver(inputs, injected, out, write=write)
-    if dataplanes is not None:
-        _write_documents(injected.documents, dataplanes)
+    _write_made(injected, dataplanes, gateways)
     return FINE
 
 
@@ -222,7 +225,8 @@ def _warn_of_plaintext(settings: "InjectSettings", injected: "Injected") -> None
     from compiler.reconcile.address import is_loopback
 
     host = settings.server.rpartition(":")[0].strip("[]")
-    if any(each.shows_token for each in injected.files) and not is_loopback(host):
+    shown = any(each.shows_token for each in injected.files) or (bool(injected.gateways) and not settings.ca_cert)
+    if shown and not is_loopback(host):
         message = f"without --ca-cert-file the sidecars do not start: none sends its token to {host} in plaintext"
         typer.echo(f"meshwright: warning: {message}", err=True)
 
@@ -237,6 +241,8 @@ def _summary(injected: "Injected", *, failed: bool) -> str:
     if injected.standings:
         parts.append(_counted("Service", injected.standings))
     foreign = sum(not file.is_manifest for file in injected.files)
+    if injected.gateways:
+        parts.append(f"{len(injected.gateways)} gateway{'' if len(injected.gateways) == 1 else 's'} made")
     if foreign:
         parts.append(f"{foreign} file{'' if foreign == 1 else 's'} without manifests ignored")
     if failed:
@@ -295,20 +301,29 @@ def _replace(place: Path, before: bytes, after: bytes) -> None:
     beside.replace(place)
 
 
-def _write_documents(documents: "Sequence[MeshDocument]", folder: Path) -> None:
-    """Only files that this command wrote are written anew; one whose workload or Service is gone is named."""
-    from compiler.inject.mesh_documents import HEADER
+def _write_made(injected: "Injected", dataplanes: Path | None, gateways: Path | None) -> None:
+    """Each into the folder that was named for it."""
+    from compiler.inject.gateways import HEADER as OF_GATEWAYS
+    from compiler.inject.mesh_documents import HEADER as OF_DATAPLANES
 
+    if dataplanes is not None:
+        _write_documents(injected.documents, dataplanes, OF_DATAPLANES, "workload or Service")
+    if gateways is not None:
+        _write_documents(injected.gateways, gateways, OF_GATEWAYS, "MeshGatewayInstance")
+
+
+def _write_documents(documents: "Sequence[MeshDocument]", folder: Path, header: str, behind: str) -> None:
+    """Only files that begin so, which this command wrote, are written anew; one with nothing behind it is named."""
     for document in documents:
         place = folder / document.path
-        text = place.read_text(encoding=_ENCODING) if place.exists() else HEADER
-        if not text.startswith(HEADER):
+        text = place.read_text(encoding=_ENCODING) if place.exists() else header
+        if not text.startswith(header):
             raise Stop(f"{place}: is not a file that this command wrote; move it away first")
         if text != document.text:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(document.text, encoding=_ENCODING)
     current = {folder / document.path for document in documents}
     for place in sorted(set(folder.rglob("*.yaml")) - current):
-        if place.read_text(encoding=_ENCODING, errors="replace").startswith(HEADER):
-            message = f"{place}: no workload or Service stands behind it any more; remove it"
+        if place.read_text(encoding=_ENCODING, errors="replace").startswith(header):
+            message = f"{place}: no {behind} stands behind it any more; remove it"
             typer.echo(f"meshwright: warning: {message}", err=True)

@@ -230,8 +230,10 @@ def _check_annotation(name: str, value: str, pointer: str) -> Iterator[Finding]:
         if not kind.accepts(value):
             yield Finding(pointer, BAD_ANNOTATION, f"{name} must be {kind.wanted}, not {value[:64]!r}")
         elif name == "kuma.io/gateway" and value == "builtin":
-            message = "the pods of a builtin gateway are not injected"
-            yield Finding(pointer, NOT_SUPPORTED_YET, message, "use a delegated gateway: kuma.io/gateway: enabled")
+            message = "the pods of a builtin gateway are proxies themselves, so they are not injected"
+            yield Finding(
+                pointer, BAD_ANNOTATION, message, "write a MeshGatewayInstance, and make them with --gateways"
+            )
     elif name == "kuma.io/sidecar-injection":
         message = "kuma.io/sidecar-injection is a label: as an annotation it changes nothing"
         yield Finding(pointer, OUTDATED_ANNOTATION, message, "move it to labels", on_key=True)

@@ -89,9 +89,9 @@ def derive_labels(pod: PodView, mesh: str, workload: str) -> dict[str, str]:
     return dict(sorted({**pod.labels, **computed}.items()))
 
 
-def name_workload(pod: PodView, labels: Iterable[str], otherwise: str) -> str:
-    """The first of the labels that it has, which say what a workload is called."""
-    return next((pod.labels[label] for label in labels if pod.labels.get(label)), otherwise)
+def name_workload(labels: Mapping[str, str], naming: Iterable[str], otherwise: str) -> str:
+    """The first of the labels that say what a workload is called, among those of its pods."""
+    return next((labels[label] for label in naming if labels.get(label)), otherwise)
 
 
 def read_reachable(text: str) -> list[dict[str, Any]] | None:

@@ -10,6 +10,7 @@ from compiler.diagnostics import Code, Diagnostic, Severity
 from compiler.forks import map_shares
 from compiler.inject.containers import shows_token
 from compiler.inject.edit import rewrite
+from compiler.inject.gateways import MadeGateway, derive_gateways, warn_of_gateways
 from compiler.inject.manifests import (
     KubeObject,
     check_kind,
@@ -87,11 +88,12 @@ class InjectedFile:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """All files in their order, what is wrong, and the mesh's documents."""
+    """All files in their order, what is wrong, the mesh's documents, and manifests that are made anew."""
 
     files: tuple[InjectedFile, ...]
     diagnostics: tuple[Diagnostic, ...]
     documents: tuple[MeshDocument, ...]
+    gateways: tuple[MeshDocument, ...]
     verdicts: Mapping[Verdict, int]
     standings: Mapping[Standing, int] = field(default_factory=dict)
 
@@ -108,8 +110,12 @@ def inject_files(
     *,
     processes: int = 1,
     derives: bool = False,
+    makes: bool = False,
 ) -> Injected:
-    """The same for any number of processes; where there is an error nobody should use the files."""
+    """The same for any number of processes; where there is an error nobody should use the files.
+
+    `derives`: documents of the mesh are wanted; `makes`: what MeshGatewayInstances stand for is.
+    """
     shares = map_shares(_read_share, list(enumerate(files)), processes=processes)
     pages = [page for _, page in sorted((each for share in shares for each in share), key=lambda each: each[0])]
     found = [finding for page in pages for finding in page.findings]
@@ -118,15 +124,23 @@ def inject_files(
     done = map_shares(work, list(enumerate(pages)), processes=processes)
     injected = [each for _, each in sorted((each for share in done for each in share), key=lambda each: each[0])]
     found += [finding for each in injected for finding in each.findings]
-    found += _clashes(pages, injected)
+    gateways: tuple[MadeGateway, ...] = ()
+    if derives or makes:
+        gateways = derive_gateways(pages, cluster.namespaces, settings, schemas, found)
+    else:
+        found += warn_of_gateways(pages)
+    found += _clashes(pages, injected, gateways)
     verdicts: Counter[Verdict] = Counter()
     for each in injected:
         verdicts.update(each.verdicts)
-    workloads = tuple(each.document for file in injected for each in file.documents)
+    documents: tuple[MeshDocument, ...] = ()
     offered = ServiceDocuments()
     if derives:
+        workloads = *(each.document for file in injected for each in file.documents), *(one.proxies for one in gateways)
         offered = derive_service_documents(pages, workloads, cluster.namespaces, settings, schemas, found)
-    return Injected(tuple(injected), tuple(found), (*workloads, *offered.documents), verdicts, offered.standings)
+        documents = *workloads, *offered.documents
+    made = tuple(one.manifests for one in gateways) if makes else ()
+    return Injected(tuple(injected), tuple(found), documents, made, verdicts, offered.standings)
 
 
 def _read_share(files: Sequence[tuple[int, ManifestFile]]) -> list[tuple[int, Page]]:
@@ -243,19 +257,23 @@ def _has_errors(findings: Iterable[Finding]) -> bool:
     return any((each.severity or each.code.severity) is Severity.ERROR for each in findings)
 
 
-def _clashes(pages: Sequence[Page], injected: Sequence[InjectedFile]) -> Iterator[Diagnostic]:
+def _clashes(
+    pages: Sequence[Page], injected: Sequence[InjectedFile], gateways: Iterable[MadeGateway]
+) -> Iterator[Diagnostic]:
     """Of the second of two workloads with one name, and of two that would be one file."""
     seen: set[tuple[str, ...]] = set()
-    for page, file in zip(pages, injected, strict=True):
-        for derived in file.documents:
-            document = derived.document
-            keys = {(document.mesh, document.workload), ("", document.mesh, document.path)}
-            if keys & seen:
-                place = next(each for each in page.documents if each.index == derived.index)
-                message = f"two workloads of mesh {document.mesh!r} are called {document.workload!r}"
-                hint = "give one of them a label kuma.io/workload"
-                yield from diagnose(place, [Finding(derived.pointer, WORKLOAD_CLASH, message, hint)])
-            seen |= keys
+    derived = [
+        (one.document, next(each for each in page.documents if each.index == one.index), one.pointer)
+        for page, file in zip(pages, injected, strict=True)
+        for one in file.documents
+    ]
+    for document, place, pointer in (*derived, *((one.proxies, one.place, one.pointer) for one in gateways)):
+        keys = {(document.mesh, document.workload), ("", document.mesh, document.path)}
+        if keys & seen:
+            message = f"two workloads of mesh {document.mesh!r} are called {document.workload!r}"
+            hint = "give one of them a label kuma.io/workload"
+            yield from diagnose(place, [Finding(pointer, WORKLOAD_CLASH, message, hint)])
+        seen |= keys
 
 
 def _put(value: Any, pointer: str, part: object) -> Any:

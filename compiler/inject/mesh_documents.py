@@ -85,8 +85,12 @@ def write_document(value: Mapping[str, Any]) -> str:
 
 def workload_name(workload: Workload, settings: DataplaneSettings) -> str:
     """Kuma falls back to the service account, which many workloads share; here each has a name of its own."""
-    labels = (*settings.workload_labels, WORKLOAD)
-    return name_workload(_view(workload, workload.pod), labels, workload.owner.name)
+    return name_workload(workload.labels, naming_labels(settings), workload.owner.name)
+
+
+def naming_labels(settings: DataplaneSettings) -> tuple[str, ...]:
+    """Those that say what a workload is called."""
+    return *settings.workload_labels, WORKLOAD
 
 
 def derive_document(
@@ -108,23 +112,26 @@ def derive_document(
     spec = derive_dataplane(view, chosen, settings.zone, workload.pointer, found)
     if "inbound" in spec["networking"]:
         spec["networking"]["inbound"] = _one_for_each_port(spec["networking"]["inbound"], workload, found)
-    metadata = {
-        "name": workload.owner.name,
-        "namespace": view.namespace,
-        "labels": derive_labels(view, mesh, name) | ({"kuma.io/zone": settings.zone} if settings.zone else {}),
-    }
+    return workload_document(view, spec, mesh, name, settings)
+
+
+def workload_document(
+    view: PodView, spec: Mapping[str, Any], mesh: str, workload: str, settings: DataplaneSettings
+) -> WorkloadDocument:
+    """`spec` is a Dataplane's, of every pod of the workload; those without an address register themselves."""
+    labels = derive_labels(view, mesh, workload) | ({"kuma.io/zone": settings.zone} if settings.zone else {})
+    metadata = {"name": view.name, "namespace": view.namespace, "labels": labels}
     if view.address:
         value = {"apiVersion": "kuma.io/v1alpha1", "kind": "Dataplane", "metadata": metadata, "spec": spec}
     else:
-        registration = {"cidrs": list(settings.pod_cidrs)}
-        content = {"template": spec, "registration": registration}
+        content = {"template": spec, "registration": {"cidrs": list(settings.pod_cidrs)}}
         value = {"apiVersion": "kuma.io/v1alpha1", "kind": "DataplaneSet", "metadata": metadata, "spec": content}
     return WorkloadDocument(
         mesh,
         view.namespace,
-        workload.owner.name,
+        view.name,
         write_document(value),
-        workload=name,
+        workload=workload,
         labels=view.labels,
         is_gateway=is_gateway(view.annotations),
         address=view.address,

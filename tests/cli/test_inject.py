@@ -12,6 +12,7 @@ from compiler.cli.exits import FINE, FOUND, UNREADABLE, USAGE
 from compiler.cli.main import run
 from tests.cli.command import write
 from tests.inject.manifests import NAMESPACE, SERVICE, deployment
+from tests.inject.test_gateways import GATEWAY, instance
 
 Captured = pytest.CaptureFixture[str]
 MANIFESTS = {
@@ -193,6 +194,24 @@ def test_services_are_documents_of_the_mesh_too_and_all_are_counted(
     capsys.readouterr()
     assert run(words) == FINE
     assert f"{file}: no workload or Service stands behind it" in capsys.readouterr().err
+
+
+def test_gateways_are_made_into_a_folder_of_their_own(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    write(folder, {"gateway.yaml": f"{GATEWAY}---\n{instance()}"})
+    words = ["inject", str(folder), "-o", str(tmp_path / "out"), "--gateways", str(tmp_path / "made")]
+    assert run(words) == FINE
+    assert "; 1 gateway made; " in capsys.readouterr().err
+    file = tmp_path / "made/shop/edge.yaml"
+    assert [one["kind"] for one in yaml.safe_load_all(file.read_text())] == ["Deployment", "Service"]
+    (folder / "gateway.yaml").unlink()
+    assert run(["inject", str(folder), "--gateways", str(tmp_path / "made")]) == FINE
+    assert f"{file}: no MeshGatewayInstance stands behind it any more" in capsys.readouterr().err
+
+
+def test_a_gateway_that_would_not_start_is_warned_of(tmp_path: Path, capsys: Captured) -> None:
+    write(tmp_path / "in", {"gateway.yaml": f"{GATEWAY}---\n{instance()}"})
+    assert run(["inject", str(tmp_path / "in"), "--gateways", str(tmp_path / "made")]) == FINE
+    assert PLAINTEXT in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

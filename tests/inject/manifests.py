@@ -69,10 +69,10 @@ spec:
 """
 
 
-def inject(*texts: str, settings: InjectSettings = DEFAULTS, derives: bool = False) -> Injected:
+def inject(*texts: str, settings: InjectSettings = DEFAULTS, derives: bool = False, makes: bool = False) -> Injected:
     """One file of each text."""
     files = [ManifestFile(f"{number}.yaml", text.encode()) for number, text in enumerate(texts)]
-    return inject_files(files, settings, schemas(), derives=derives)
+    return inject_files(files, settings, schemas(), derives=derives, makes=makes)
 
 
 def injected_text(*texts: str, settings: InjectSettings = DEFAULTS) -> str:

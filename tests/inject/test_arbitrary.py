@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import kubernetes_validate
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.inject.annotations import KINDS
+from compiler.inject.gateways import OF_PROXIES
 from compiler.inject.service_documents import SERVICES, ZONE_ADDRESSES
 from tests.inject.manifests import DEFAULTS, NAMESPACE, inject
 from tests.resources.build import schemas
@@ -135,3 +137,38 @@ def test_whatever_a_service_says_its_documents_are_right_or_refused(services: An
     for document in done.documents:
         assert schemas().accepts(kinds[document.folder], yaml.safe_load(document.text))
         assert ".." not in document.path
+
+
+OF_GATEWAYS = st.dictionaries(st.sampled_from(sorted(OF_PROXIES)) | WORDS, WORDS | ANY, max_size=3)
+INSTANCE = _mapping(
+    tags=st.dictionaries(WORDS, WORDS, max_size=2),
+    replicas=st.integers(0, 3),
+    serviceType=st.sampled_from(["NodePort", "ClusterIP", ""]),
+    resources=_mapping(limits=_mapping(cpu=st.sampled_from([1, "500m", "x", ".", "+4"])), requests=ANY),
+    serviceTemplate=_mapping(metadata=_mapping(labels=OF_GATEWAYS, annotations=OF_GATEWAYS)),
+    podTemplate=_mapping(
+        metadata=_mapping(labels=OF_GATEWAYS, annotations=OF_GATEWAYS),
+        spec=_mapping(serviceAccountName=WORDS, securityContext=_mapping(fsGroup=st.just(5))),
+    ),
+)
+PLACED = _mapping(name=st.sampled_from(["../x", "", "a.b"]), namespace=WORDS, labels=OF_GATEWAYS, annotations=KUMAS)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(PLACED, INSTANCE)
+def test_whatever_a_gateway_says_kubernetes_takes_what_is_made_of_it(metadata: Any, spec: Any) -> None:
+    head = {"apiVersion": "kuma.io/v1alpha1"}
+    selectors = [{"match": {"kuma.io/service": "*"}}]
+    content = {"selectors": selectors, "conf": {"listeners": [{"port": 80, "protocol": "HTTP"}]}}
+    gateway = {**head, "kind": "MeshGateway", "mesh": "default", "metadata": {"name": "all"}, "spec": content}
+    placed = {"name": "web", "namespace": "shop", **metadata} if isinstance(metadata, dict) else metadata
+    instance = {**head, "kind": "MeshGatewayInstance", "metadata": placed, "spec": spec}
+    chosen = replace(DEFAULTS, dataplanes=replace(DEFAULTS.dataplanes, pod_cidrs=("10.0.0.0/8",)))
+    done = inject(json.dumps(gateway), json.dumps(instance), settings=chosen, derives=True, makes=True)
+    assert done.gateways or done.diagnostics
+    for document in done.gateways:
+        assert ".." not in document.path
+        for value in yaml.safe_load_all(document.text):
+            kubernetes_validate.validate(value, "1.31", strict=True)
+    for document in done.documents:
+        assert schemas().accepts("DataplaneSet", yaml.safe_load(document.text))

@@ -81,7 +81,7 @@ def test_a_dataplane_is_the_one_that_kuma_derives(case: str) -> None:
     wanted = _normal(expected["spec"])
     wanted[FROM_THE_CLUSTER[0]].pop(FROM_THE_CLUSTER[1], None)
     assert _normal(spec) == wanted
-    workload = name_workload(pod, query["flags"].get("workloadLabels", ()), pod.service_account)
+    workload = name_workload(pod.labels, query["flags"].get("workloadLabels", ()), pod.service_account)
     assert derive_labels(pod, expected["mesh"], workload) == expected["metadata"]["labels"]
     assert found == []
 

@@ -384,7 +384,7 @@ def test_a_number_as_an_annotation_is_an_error() -> None:
 
 def test_a_builtin_gateway_is_refused() -> None:
     assert codes(inject(NAMESPACE, deployment(annotations={"kuma.io/gateway": "builtin"}))) == [
-        ("not-supported-yet", "14")
+        ("bad-annotation", "14")
     ]
 
 

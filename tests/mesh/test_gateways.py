@@ -234,7 +234,7 @@ INSTANCE = """
 apiVersion: kuma.io/v1alpha1
 kind: MeshGatewayInstance
 metadata: {name: i, namespace: n}
-spec: {tags: {kuma.io/service: edge}}
+spec: {tags: {tier: edge}}
 """
 WRONG = [
     ((gateway(HTTP, match="kuma.io/service: nobody"),), "no proxy takes requests by this gateway"),

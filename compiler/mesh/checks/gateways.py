@@ -39,10 +39,13 @@ def check_gateway(memo: Memo, resource: Resource) -> Iterator[Finding]:
             yield Finding("/selectors", NO_EFFECT, message, hint)
         case MeshGatewayRoute():
             yield from _check_route(memo, resource)
-        case MeshGatewayInstance() | MeshGatewayConfig():
-            kind = resource.key.type
-            message = f"nothing runs because of a {kind}: here a gateway's proxies are Dataplanes that somebody runs"
-            hint = "write the Deployment and the Service, and a Dataplane or DataplaneSet with gateway.type BUILTIN"
+        case MeshGatewayInstance():
+            message = "nothing runs because of a MeshGatewayInstance in a mesh's repository"
+            hint = "make Deployment, Service and DataplaneSet of it: meshwright inject --gateways DIR --dataplanes DIR"
+            yield Finding("", NO_EFFECT, message, hint)
+        case MeshGatewayConfig():
+            message = "nothing runs because of a MeshGatewayConfig: Gateways of Kubernetes' Gateway API are not read"
+            hint = "write a MeshGateway and a MeshGatewayInstance"
             yield Finding("", NO_EFFECT, message, hint)
 
 

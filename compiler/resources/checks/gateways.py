@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.resources.checks.sources import check_source
-from compiler.resources.checks.tags import check_selectors, check_service_tag
+from compiler.resources.checks.tags import check_selectors
 from compiler.resources.findings import (
     BAD_VALUE,
     EXCLUSIVE_FIELDS,
@@ -33,8 +33,11 @@ def check_gateway(gateway: Mapping[str, Any], pointer: str) -> Iterator[Finding]
 
 
 def check_gateway_instance(instance: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
-    """Its proxies have the tag that a MeshGateway selects them by."""
-    yield from check_service_tag(instance["tags"], join(pointer, "tags"))
+    """Its proxies are called by its name and namespace, since Kuma 2.7."""
+    if SERVICE in instance.get("tags", {}):
+        message = f"{SERVICE} of a gateway's proxies is made of its name and namespace: NAME_NAMESPACE_svc"
+        hint = "take it out, and let the MeshGateway select that"
+        yield Finding(join(pointer, "tags", SERVICE), BAD_VALUE, message, hint, on_key=True)
 
 
 def check_gateway_config(config: Mapping[str, Any], pointer: str) -> Iterator[Finding]:

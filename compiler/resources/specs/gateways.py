@@ -153,7 +153,7 @@ class MeshGatewayRoute(Spec, frozen=True):
 class MeshGatewayInstance(Spec, frozen=True):
     """The Deployment and the Service of a gateway; the templates are Kubernetes' own words."""
 
-    tags: dict[str, str]
+    tags: dict[str, str] = field(default_factory=dict)
     replicas: int = 1
     service_type: str = "LoadBalancer"
     resources: Conf = field(default_factory=dict)

@@ -23,6 +23,7 @@ BACKEND = "backends: [{destination: {kuma.io/service: b}}]"
 SECRET = "certificates: [{secret: c}]"
 AT, HERE = "/conf/listeners", "/conf/http/rules/0"
 
+INSTANCE = "apiVersion: kuma.io/v1alpha1\nkind: MeshGatewayInstance\nmetadata: {name: e}\nspec: %s"
 RIGHT = [
     GATEWAY % "{port: 80, protocol: HTTP}, {port: 443, protocol: HTTPS, tls: {mode: TERMINATE, %s}}" % SECRET,
     GATEWAY % "{port: 80, protocol: HTTP, hostname: a.b}, {port: 80, protocol: HTTP, hostname: '*.b'}",
@@ -37,10 +38,8 @@ RIGHT = [
     ROUTE % f"{MATCH}, {BACKEND}, filters: [{{rewrite: {{replacePrefixMatch: ''}}}}]",
     ROUTE % f"{MATCH}, filters: [{{redirect: {{status_code: 301, hostname: a.b}}}}]",
     ROUTE % f"matches: [{{headers: [{{name: x, match: PRESENT}}]}}], {BACKEND}",
-    (
-        "apiVersion: kuma.io/v1alpha1\nkind: MeshGatewayInstance\nmetadata: {name: e}\n"
-        "spec: {tags: {kuma.io/service: e}, resources: {limits: {cpu: 1, memory: 64Mi}}}"
-    ),
+    INSTANCE % "{tags: {tier: e}, resources: {limits: {cpu: 1, memory: 64Mi}}}",
+    INSTANCE % "{replicas: 2}",
     "apiVersion: kuma.io/v1alpha1\nkind: MeshGatewayConfig\nmetadata: {name: e}\nspec: {crossMesh: true, replicas: 2}",
 ]
 
@@ -144,8 +143,8 @@ WRONG = [
         ("exclusive-fields", f"{HERE}/filters/1/requestHeader/set/0"),
     ),
     (
-        "apiVersion: kuma.io/v1alpha1\nkind: MeshGatewayInstance\nmetadata: {name: e}\nspec: {tags: {app: e}}",
-        ("missing-field", "/spec/tags"),
+        INSTANCE % "{tags: {kuma.io/service: e}}",
+        ("bad-value", "/spec/tags/kuma.io~1service"),
     ),
 ]
 
