@@ -203,3 +203,48 @@ def test_a_route_for_connections_brings_the_warning_and_one_for_requests_takes_i
     assert idle(WEB, policy, tcp_route("web"), compiler=compiler) == TURNED
     assert idle(WEB, policy, tcp_route("web"), http_route("web"), compiler=compiler) == []
     assert idle(WEB, policy, tcp_route("web"), compiler=compiler) == TURNED
+
+
+OF_REQUESTS = [("MeshRetry", RETRIES, "add tcp"), ("MeshTimeout", "{http: {requestTimeout: 1s}}", "set ")]
+
+
+@pytest.mark.parametrize(("kind", "conf", "hint"), OF_REQUESTS)
+@pytest.mark.parametrize(
+    ("texts", "target", "is_told"),
+    [
+        ([WEB, tcp_route("web")], TO_WEB, True),
+        ([DB, tcp_route("db")], TO_DB, True),
+        ([WEB, tcp_route("web")], ALL, False),
+        ([WEB], TO_WEB, False),
+        ([WEB, API, tcp_route("web")], TO_API, False),
+        ([WEB, LABELLED, tcp_route("web", FROM_API)], TO_WEB, False),
+        ([WEB, tcp_route("web"), http_route("web")], TO_WEB, False),
+        ([WEB, EDGE, tcp_route("web")], TO_WEB, False),
+    ],
+    ids=[
+        "one service",
+        "of TCP anyway",
+        "all services",
+        "no route",
+        "another service",
+        "for some callers",
+        "an HTTP route decides",
+        "by a gateway",
+    ],
+)
+def test_what_is_said_of_requests_alone_is_nothing_to_calls_that_a_route_makes_connections_of(
+    kind: str, conf: str, hint: str, texts: list[str], target: str, *, is_told: bool
+) -> None:
+    found = compile_texts(MESH, *texts, about(kind, target, conf)).diagnostics
+    said = [(one.path, one.message) for one in found if one.code.word == "no-effect" and hint in (one.hint or "")]
+    message = "all calls that it is about are connections, by MeshTCPRoute 'split', of which it says nothing"
+    assert said == ([("/spec/to/0/default", message)] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "conf"),
+    [("MeshRetry", "{tcp: {maxConnectAttempt: 2}}"), ("MeshTimeout", "{connectionTimeout: 1s, http: {}}")],
+)
+def test_what_is_said_of_connections_holds_for_them(kind: str, conf: str) -> None:
+    found = compile_texts(MESH, WEB, tcp_route("web"), about(kind, TO_WEB, conf)).diagnostics
+    assert [one for one in found if "says nothing" in one.message] == []

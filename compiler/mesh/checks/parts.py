@@ -17,7 +17,7 @@ from compiler.mesh.match import BUILTIN_GATEWAY
 from compiler.mesh.order import Item, spec_of
 from compiler.mesh.policy import Part, PolicyKind
 from compiler.mesh.routing import HTTP, SPLITTING, Caller, Routing, routing_to
-from compiler.mesh.services import PORT_PROTOCOL, Port
+from compiler.mesh.services import PORT_PROTOCOL, SERVICE_TYPES, Port
 from compiler.mesh.zones.gates import EGRESSES
 from compiler.mesh.zones.views import is_outside
 from compiler.resources.findings import NO_EFFECT, Finding, join
@@ -31,15 +31,19 @@ def check_parts(memo: Memo, kind: PolicyKind, policy: Resource, selected: Iterab
     callers = Again(callers_of(memo, kind, policy.key.mesh, sending))
     for item in memo.ask(ITEMS, ((policy.key,), ("to",))):
         nothing_to_connections = kind.unheard(item.conf, "tcp")
-        if not nothing_to_connections or _may_be_elsewhere(memo, item):
+        mute = kind.mute(item.conf, "tcp") if item.target.kind in SERVICE_TYPES else ""
+        if not (nothing_to_connections or mute) or _may_be_elsewhere(memo, item):
             continue
-        parts, protocols = _unheard(memo, kind, item)
+        parts, protocols = _unheard(memo, kind, item) if nothing_to_connections else ({}, frozenset())
         if parts:
             message = f"all that it is about speaks {' and '.join(sorted(protocols))}"
             yield from _say(item, parts, UNFIT_PROTOCOL, message)
         elif (by := _turned(memo, kind, item, callers)) is not None:
             message = f"all calls that it is about are connections, by {by.type} {by.name!r}"
             yield from _say(item, nothing_to_connections, NO_EFFECT, message)
+            if mute:
+                at = join("", "to", item.index, "default")
+                yield Finding(at, NO_EFFECT, f"{message}, of which it says nothing", mute, on_key=True)
 
 
 def _say(item: Item, parts: Mapping[Part, str], code: Code, message: str) -> Iterator[Finding]:
