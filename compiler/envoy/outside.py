@@ -1,6 +1,7 @@
 """Clusters of what is outside of the mesh: collectors of logs, spans and metrics, and what runs beside Envoy."""
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -40,9 +41,14 @@ def beside_cluster(name: str, path: str, *, http2: bool = False) -> Cluster:
     return _cluster(name, address, named=False, http2=http2)
 
 
-def encrypt(cluster: Cluster, host: str) -> None:
-    """TLS to a server whose certificate nobody checks: a commit does not know which authorities a proxy trusts."""
+def encrypt(cluster: Cluster, host: str, *, alpn: Sequence[str] = ()) -> None:
+    """TLS to a server whose certificate nobody checks: a commit does not know which authorities a proxy trusts.
+
+    Servers of gRPC want to be told `h2` by `alpn`.
+    """
     context = UpstreamTlsContext(sni="" if is_ip(host) else host)
+    if alpn:
+        context.common_tls_context.alpn_protocols.extend(alpn)
     cluster.transport_socket.CopyFrom(TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)))
 
 

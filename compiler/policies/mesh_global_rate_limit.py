@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from compiler.envoy.clusters import HTTP
 from compiler.envoy.common import set_duration
 from compiler.envoy.names import RATE_LIMITS
-from compiler.envoy.outside import outside_cluster
+from compiler.envoy.outside import encrypt, outside_cluster
 from compiler.envoy.packing import pack
 from compiler.envoy.policy import Hooks, Policy, Site, Stage, StagedHttpFilter
 from compiler.envoy.refusals import TOO_MANY, check_refusal, limit_status
@@ -25,7 +25,8 @@ from compiler.envoy.routes import header_options
 from compiler.mesh.http_route import HeaderChange
 from compiler.mesh.policy import NO_REQUESTS, Inbounds, Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
-from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, NOT_SUPPORTED_YET, Finding, join
+from compiler.resources.checks.telemetry import UNVERIFIED
+from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, Finding, join
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
@@ -37,7 +38,7 @@ INBOUND: Final = "inbound"
 _UNITS: Final = {"1s": "second", "1m": "minute", "1h": "hour", "24h": "day"}
 _NANOSECONDS: Final = {Duration.parse(interval): unit for interval, unit in _UNITS.items()}
 _SHADOW: Final = "Shadow"
-_DEFAULT_PORT: Final = 80
+_PORTS: Final = {"http": 80, "https": 443}
 _LISTENER: Final = "self_inbound_dp_"
 
 
@@ -92,12 +93,16 @@ class Service(Spec, frozen=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        return urlsplit(self.url).hostname or "", _port(self.url) or _DEFAULT_PORT
+        return urlsplit(self.url).hostname or "", _port(self.url) or _PORTS.get(urlsplit(self.url).scheme, 0)
+
+    @property
+    def is_encrypted(self) -> bool:
+        return urlsplit(self.url).scheme == "https"
 
     @property
     def cluster(self) -> str:
         host, port = self.address
-        return f"system_ratelimit_{host.replace(':', '_')}-{port}" if host else ""
+        return f"system_ratelimit_{host.replace(':', '_')}-{port}{'_tls' * self.is_encrypted}" if host else ""
 
 
 class Backend(Spec, frozen=True):
@@ -181,7 +186,10 @@ def _limited(rate: Rate, mode: str) -> Mapping[str, Any]:
 def add_service(conf: GlobalLimit, _: Owner | None) -> Iterator[tuple[ResourceType, Message]]:
     service = conf.backend.rate_limit_service
     if conf.limits and service.cluster:
-        yield ResourceType.CLUSTER, outside_cluster(service.cluster, *service.address, http2=True)
+        cluster = outside_cluster(service.cluster, *service.address, http2=True)
+        if service.is_encrypted:
+            encrypt(cluster, service.address[0], alpn=("h2",))
+        yield ResourceType.CLUSTER, cluster
 
 
 def check(policy: PolicySpec) -> Iterator[Finding]:
@@ -227,7 +235,7 @@ def _check_url(url: str | None, pointer: str) -> Iterator[Finding]:
     if _port(url) == 0:
         yield Finding(pointer, BAD_VALUE, "the port must be from 1 to 65535")
     if parts.scheme == "https":
-        yield Finding(pointer, NOT_SUPPORTED_YET, "TLS to a rate limit service is not supported yet", "use http://")
+        yield Finding(pointer, UNVERIFIED, "the service's certificate is not checked")
     if parts.path not in ("", "/"):
         yield Finding(pointer, BAD_VALUE, "the protocol of rate limits has no path", "take the path out")
 

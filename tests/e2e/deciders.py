@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import grpc
+import trustme
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 
@@ -61,7 +62,10 @@ def counted(request: Any) -> tuple[str, list[dict[str, str]]]:
 
 
 @contextmanager
-def running(kind: tuple[str, str, type[Any]], says: Callable[[Any], Any]) -> Iterator[Decider]:
+def running(
+    kind: tuple[str, str, type[Any]], says: Callable[[Any], Any], *, certificate: trustme.LeafCert | None = None
+) -> Iterator[Decider]:
+    """In plaintext, or by TLS with a certificate."""
     decider = Decider(says)
 
     def answer(request: Any, _: Any) -> Any:
@@ -72,7 +76,11 @@ def running(kind: tuple[str, str, type[Any]], says: Callable[[Any], Any]) -> Ite
     handler = grpc.unary_unary_rpc_method_handler(answer, message.FromString, lambda said: said.SerializeToString())
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {method: handler})])
-    decider.port = server.add_insecure_port("127.0.0.1:0")
+    if certificate is None:
+        decider.port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
+        decider.port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
     try:
         yield decider

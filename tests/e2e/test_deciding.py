@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.e2e.collectors import wait_for
 from tests.e2e.deciders import AGENT, SERVICE, Decider, allow, beyond, counted, deny, running, within
@@ -125,6 +126,16 @@ def test_a_service_that_counts_refuses_what_is_too_much(shop: Shop) -> None:
         service.says = beyond
         refused = get(shop.places["client_api"])
         assert (refused.status, refused.headers["x-limited"]) == (423, "a, b")
+
+
+def test_a_service_may_be_asked_by_tls(shop: Shop) -> None:
+    certificate = trustme.CA().issue_cert("limits.example")
+    with running(SERVICE, within, certificate=certificate) as service:
+        encrypted = f'url: "https://{service.address}"'
+        _ask(shop, service, limit=limits(encrypted, "{requestRate: {num: 9, interval: 1h}}"))
+        assert get(shop.places["client_api"]).status == 200
+        service.says = beyond
+        assert get(shop.places["client_api"]).status == 429
 
 
 def test_a_request_that_its_proxy_refuses_is_not_counted(shop: Shop) -> None:
