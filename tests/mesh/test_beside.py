@@ -109,6 +109,7 @@ def test_what_cannot_be_called_directly_is_told_of() -> None:
     assert found(proxy("caller", "10.0.0.1", "nobody, moving"), SET) == [
         ("dangling-ref", f"{at}/0"),
         ("no-effect", f"{at}/1"),
+        ("not-supported-yet", "/spec/registration"),
     ]
 
 

@@ -305,11 +305,12 @@ def test_of_a_service(title: str) -> None:
     assert sorted(findings(policy("MeshService", spec))) == sorted(expected)
 
 
+NOT_SERVED = ("not-supported-yet", "/spec/registration")
 SETS = {
     "neither instances nor registration": ("template: {networking: {}}", [("missing-field", "/spec")]),
     "instances and registration": (
         "template: {networking: {}}\ninstances: [{name: a, address: 10.0.0.1}]\nregistration: {cidrs: [10.0.0.0/8]}",
-        [("exclusive-fields", "/spec/registration")],
+        [("exclusive-fields", "/spec/registration"), NOT_SERVED],
     ),
     "an instance twice": (
         "template: {networking: {}}\ninstances: [{name: a, address: 10.0.0.1}, {name: a, address: 10.0.0.1}]",
@@ -321,11 +322,11 @@ SETS = {
     ),
     "a range with bits after its prefix": (
         "template: {networking: {}}\nregistration: {cidrs: [10.0.0.1/8]}",
-        [("bad-value", "/spec/registration/cidrs/0")],
+        [NOT_SERVED, ("bad-value", "/spec/registration/cidrs/0")],
     ),
     "two inbounds on one port": (
         "template: {networking: {inbound: [{port: 80}, {port: 80}]}}\nregistration: {cidrs: [10.0.0.0/8]}",
-        [("port-conflict", "/spec/template/networking/inbound/1/port")],
+        [NOT_SERVED, ("port-conflict", "/spec/template/networking/inbound/1/port")],
     ),
 }
 
@@ -336,7 +337,7 @@ def test_of_a_set_of_dataplanes(title: str) -> None:
     found = [
         each for each in findings(policy("DataplaneSet", text)) if each != ("duplicate-resource", "/spec/instances/1")
     ]
-    assert found == expected
+    assert sorted(found) == sorted(expected)
 
 
 LABELS = {

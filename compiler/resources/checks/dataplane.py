@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any, Final
 
+from compiler.diagnostics import Severity
 from compiler.resources.checks.addresses import check_address, check_ip, find_conflicts, is_loopback
 from compiler.resources.checks.lists import repeated
 from compiler.resources.checks.metrics import check_prometheus
@@ -15,6 +16,7 @@ from compiler.resources.findings import (
     EXCLUSIVE_FIELDS,
     MISSING_FIELD,
     NO_EFFECT,
+    NOT_SUPPORTED_YET,
     PORT_CONFLICT,
     Finding,
     join,
@@ -40,6 +42,11 @@ def check_dataplane_set(dataplanes: Mapping[str, Any], pointer: str) -> Iterator
         yield Finding(join(pointer, "registration"), EXCLUSIVE_FIELDS, message, "keep one of them", on_key=True)
     if not instances and registration is None:
         yield Finding(pointer, MISSING_FIELD, "the set has neither instances nor registration", "list its instances")
+    if registration is not None:
+        message = "no proxy can register itself yet: the set is compiled, and nobody is served from it"
+        hint = "list instances where their addresses are known"
+        at = join(pointer, "registration")
+        yield Finding(at, NOT_SUPPORTED_YET, message, hint, on_key=True, severity=Severity.WARNING)
     at = join(pointer, "instances")
     yield from repeated([instance["name"] for instance in instances], at, "name", "name")
     yield from repeated([instance["address"] for instance in instances], at, "address", "address")
