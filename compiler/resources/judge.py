@@ -1,7 +1,7 @@
 """What one document means by itself, and all that is wrong with it, whatever file it is in."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from compiler.resources.labels import check_labels, compute_labels
 from compiler.resources.later import LEGACY_TYPES, check_later
 from compiler.resources.legacy.resources import Converted, convert_document
 from compiler.resources.model import SPECS, DataplaneSet, Mesh, Policy, Resource
+from compiler.resources.remaining import find_remaining
 from compiler.resources.resource_set import Placement
 from compiler.resources.schema import Schemas
 from compiler.resources.suggest import did_you_mean, one_of
@@ -79,12 +80,26 @@ def judge(value: Mapping[str, Any], schemas: Schemas) -> Verdict:
     envelope = read_envelope(kind, normal)
     accepted = schemas.accepts(kind, normal)
     content = envelope.content(normal) if accepted else {}
-    findings = tuple(_check(envelope, content)) if accepted else schemas.explain(kind, normal)
+    findings = tuple(_check(envelope, content)) if accepted else _refusals(kind, normal, schemas)
     if kind in _CONVERTED:
         right = accepted and not any(finding.refuses for finding in findings)
         converted = convert_document(envelope, content) if right else Converted()
         return Verdict(envelope, converted.resources, (*findings, *converted.findings))
     return Verdict(envelope, tuple(_resources(envelope, content)) if accepted else (), findings)
+
+
+def _refusals(kind: str, value: Mapping[str, Any], schemas: Schemas) -> tuple[Finding, ...]:
+    """By the schema, and by what is beyond it as far as that can be said."""
+    found = schemas.explain(kind, value)
+    return *found, *find_remaining(kind, value, found, schemas, _check_whole(kind))
+
+
+def _check_whole(kind: str) -> Callable[[Mapping[str, Any]], Iterator[Finding]]:
+    def check(value: Mapping[str, Any]) -> Iterator[Finding]:
+        envelope = read_envelope(kind, value)
+        return _check(envelope, envelope.content(value))
+
+    return check
 
 
 def _leaks(value: Mapping[str, Any]) -> Iterator[Finding]:
