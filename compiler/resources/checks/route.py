@@ -182,6 +182,9 @@ def _check_filter(
                 yield Finding(join(at, "hostToBackendHostname"), UNSUPPORTED_TARGET, message, on_key=True)
         case "RequestMirror":
             yield from check_backend_ref(conf["backendRef"], join(at, "backendRef"))
+            if conf["backendRef"].get("weight", 1) != 1:
+                message = "a mirror has all requests of the rule, or a percentage of them: weight says nothing"
+                yield Finding(join(at, "backendRef", "weight"), NO_EFFECT, message, "say percentage", on_key=True)
 
 
 def _check_moved(kind: str, conf: Mapping[str, Any], pointer: str) -> Iterator[Finding]:
