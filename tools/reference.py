@@ -30,7 +30,11 @@ Made from the schemas by `make docs`. Where a field differs from Kuma's, it says
 """
 _WORKS: Final = "works"
 _IDLE: Final = "without effect, and warned of"
-IDLE_TYPES: Final = ("GlobalSecret", "MeshGatewayConfig", "MeshGatewayInstance", "Workload")
+IDLE_TYPES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("GlobalSecret", "MeshGatewayConfig", "Workload"), _IDLE),
+    "MeshGatewayInstance": f"read by `meshwright inject`; in a mesh's repository {_IDLE}",
+}
+"""Types that no snapshot depends on, and what becomes of them."""
 _REFUSED: Final = "refused: `not-supported-yet`"
 _BOUNDS: Final = ("minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength")
 
@@ -78,7 +82,7 @@ def _index(schemas: Mapping[str, Schema], types: list[str]) -> str:
     rows = []
     for name in types:
         kind = name.removesuffix(".json")
-        state = _IDLE if kind in IDLE_TYPES else _WORKS
+        state = IDLE_TYPES.get(kind, _WORKS)
         rows.append(f"| [{kind}]({kind}.md) | {_line(schemas[name]['description'])} | {state} |")
     return _HEAD + "\n".join(rows) + "\n"
 
@@ -102,7 +106,7 @@ def fields_of(name: str, schemas: Mapping[str, Schema]) -> Iterator[Field]:
     for field in _fields(whole, name, schemas, "", {}):
         bare = field.path.removeprefix("spec.").replace("[]", ".*")
         hidden = any(bare == one or bare.startswith(f"{one}.") for one in refused)
-        here = _REFUSED if hidden else _IDLE if kind in IDLE_TYPES else field.here
+        here = _REFUSED if hidden else IDLE_TYPES.get(kind, field.here)
         yield field._replace(here=here)
 
 
