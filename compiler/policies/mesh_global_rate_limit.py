@@ -26,7 +26,7 @@ from compiler.mesh.http_route import HeaderChange
 from compiler.mesh.policy import NO_REQUESTS, Inbounds, Need, PolicyKind, Reached
 from compiler.mesh.value import Owner
 from compiler.resources.checks.telemetry import UNVERIFIED
-from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, Finding, join
+from compiler.resources.findings import BAD_VALUE, MISSING_FIELD, NO_EFFECT, Finding, join
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.model import Spec
 from compiler.resources.target_ref import TargetMatrix
@@ -198,7 +198,11 @@ def check(policy: PolicySpec) -> Iterator[Finding]:
             pointer = join("", part.rstrip("_"), index, "default")
             yield from _check_http((item.default or {}).get("http") or {}, join(pointer, "http"))
             service = ((item.default or {}).get("backend") or {}).get("rateLimitService") or {}
-            yield from _check_url(service.get("url"), join(pointer, "backend", "rateLimitService", "url"))
+            at = join(pointer, "backend", "rateLimitService")
+            yield from _check_url(service.get("url"), join(at, "url"))
+            if service.get("limitOnServiceFail") and (item.default or {}).get("mode") == _SHADOW:
+                message = "in mode Shadow nothing is refused, whatever the service does"
+                yield Finding(join(at, "limitOnServiceFail"), NO_EFFECT, message, "take it out", on_key=True)
 
 
 def _check_http(http: Mapping[str, Any], pointer: str) -> Iterator[Finding]:

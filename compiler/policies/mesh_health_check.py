@@ -135,8 +135,10 @@ def _fitting(conf: HealthCheck, protocol: str) -> GrpcCheck | HttpCheck | TcpChe
 
 
 def misses(conf: HealthCheck, protocol: str) -> bool:
-    """Who switches every check off wants nothing asked."""
-    wanted = any(one is not None and not one.disabled for one in (conf.http, conf.tcp, conf.grpc))
+    """Who does nothing but switch checks off wants nothing asked."""
+    checks = (conf.http, conf.tcp, conf.grpc)
+    switched = HealthCheck(http=conf.http, tcp=conf.tcp, grpc=conf.grpc)
+    wanted = any(one is not None and not one.disabled for one in checks) or conf != switched
     return wanted and _fitting(conf, protocol) is None
 
 

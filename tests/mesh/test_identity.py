@@ -278,3 +278,16 @@ def test_trimming_asks_what_an_identity_shows_and_leaves_open_ports_to_everyone(
     assert all(
         any("_api_" in one for one in snapshot.resources[ResourceType.LISTENER]) for snapshot in open_api.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_told"),
+    [
+        ((PLAIN,), True),
+        ((PLAIN, identity(provider="")), True),
+        ((PLAIN, identity()), False),
+        ((BACKED,), False),
+    ],
+)
+def test_trust_is_for_those_who_show_certificates(texts: tuple[str, ...], *, is_told: bool) -> None:
+    assert (("no-effect", "t", "/spec") in found(*texts, trust("a.b"), dataplane("api-1"))) is is_told

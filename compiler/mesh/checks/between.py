@@ -9,7 +9,13 @@ from compiler.mesh.checks.crossing import check_abroad, check_crossing, check_na
 from compiler.mesh.checks.dataplanes import check_addresses, check_backends_called, check_membership, check_told
 from compiler.mesh.checks.externals import check_external
 from compiler.mesh.checks.gateways import GATEWAY_TYPES, check_attached, check_gateway, check_narrowed
-from compiler.mesh.checks.identities import check_callers, check_identified, check_identity, check_secrets
+from compiler.mesh.checks.identities import (
+    check_callers,
+    check_identified,
+    check_identity,
+    check_secrets,
+    check_trust,
+)
 from compiler.mesh.checks.members import check_members
 from compiler.mesh.checks.offers import check_certified
 from compiler.mesh.checks.plaintext import check_permissive
@@ -30,6 +36,7 @@ from compiler.resources.model import (
     MeshIdentity,
     MeshMultiZoneService,
     MeshService,
+    MeshTrust,
     MeshZoneAddress,
     Policy,
     Resource,
@@ -75,8 +82,9 @@ def _findings(memo: Memo, key: ResourceKey) -> Findings:
         return (*check_told(resource.spec), *check_zone_address(memo, resource))
     if isinstance(resource.spec, (ZoneIngress, ZoneEgress)):
         return (*check_addresses(as_dataplane(resource)), *check_zone_proxy(memo, resource))
-    if isinstance(resource.spec, MeshIdentity):
-        return (*check_identity(memo, resource), *check_secrets(memo, resource))
+    if isinstance(resource.spec, (MeshIdentity, MeshTrust)):
+        identified = check_identity if isinstance(resource.spec, MeshIdentity) else check_trust
+        return (*identified(memo, resource), *check_secrets(memo, resource))
     return tuple(_of_proxy(memo, as_dataplane(resource)) if is_proxy(resource) else check_secrets(memo, resource))
 
 

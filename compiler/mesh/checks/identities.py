@@ -94,6 +94,15 @@ def check_identity(memo: Memo, identity: Resource) -> Iterator[Finding]:
             yield Finding("/provider", UNTRUSTED_IDENTITY, f"no MeshTrust has the trust domain {domain}", hint)
 
 
+def check_trust(memo: Memo, trust: Resource) -> Iterator[Finding]:
+    """Only who shows a certificate asks for those of others."""
+    mesh = trust.key.mesh
+    certified = (cast(MeshIdentity, one.spec).provider is not None for one in memo.ask(IDENTITIES_OF, mesh))
+    if mesh_spec(memo, mesh).mtls.backend is None and not any(certified):
+        message = "no proxy of the mesh has a certificate, so nobody asks whom to trust"
+        yield Finding("", NO_EFFECT, message, "add a MeshIdentity with a provider, or enable mtls of the Mesh")
+
+
 def _proxies(memo: Memo, identity: Resource, labels: Mapping[str, str]) -> Iterator[Resource]:
     """A few first: most identities select one of those, and then a new proxy does not have them looked at again."""
     mesh = identity.key.mesh
@@ -207,4 +216,5 @@ __all__ = [
     "check_identity",
     "check_secret",
     "check_secrets",
+    "check_trust",
 ]
