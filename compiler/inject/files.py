@@ -263,8 +263,9 @@ def _clashes(
     """Of the second of two workloads with one name, and of two that would be one file."""
     seen: set[tuple[str, ...]] = set()
     derived = [
-        (one.document, next(each for each in page.documents if each.index == one.index), one.pointer)
+        (one.document, places[one.index], one.pointer)
         for page, file in zip(pages, injected, strict=True)
+        if (places := {each.index: each for each in page.documents if file.documents})
         for one in file.documents
     ]
     for document, place, pointer in (*derived, *((one.proxies, one.place, one.pointer) for one in gateways)):
