@@ -116,9 +116,17 @@ def test_a_value_that_is_refused_is_not_repeated(value: str, tmp_path: Path, cap
 
 
 def test_an_authority_that_has_expired_is_a_warning_of_todays(tmp_path: Path, capsys: Captured) -> None:
+    mtls = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
     trust = {"type": "MeshTrust", "mesh": "shop", "name": "t"}
     spec = {"trustDomain": "a.b", "caBundles": [{"type": "Pem", "pem": {"value": EXPIRED}}]}
-    write(tmp_path, {**GOOD, "trust.yaml": json.dumps(trust | {"spec": spec})})
+    write(
+        tmp_path,
+        {
+            **GOOD,
+            "mesh.yaml": json.dumps({"type": "Mesh", "name": "shop", "mtls": mtls}),
+            "trust.yaml": json.dumps(trust | {"spec": spec}),
+        },
+    )
     code, shown = _validate(capsys, tmp_path, "-o", "json")
     assert (code, [one["code"] for one in json.loads(shown)["diagnostics"]]) == (FINE, ["expired-certificate"])
     write(tmp_path, {"meshwright.yaml": "severity: {expired-certificate: error}\n"})
