@@ -17,7 +17,6 @@ from compiler.memo import Memo, Table
 from compiler.mesh.checks.between import FINDINGS, check_resource
 from compiler.mesh.checks.identities import ABSENT
 from compiler.mesh.checks.policies import SELECTS_NOTHING
-from compiler.mesh.checks.references import DANGLING_REF
 from compiler.mesh.graph import as_dataplane, is_proxy, load
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.names import NO_ZONE
@@ -25,6 +24,7 @@ from compiler.mesh.order import Origin
 from compiler.mesh.reachability import index_callers
 from compiler.policies import POLICIES
 from compiler.resources.by_key import ByKey
+from compiler.resources.findings import DANGLING_REF
 from compiler.resources.initial import Everything
 from compiler.resources.model import Resource, ResourceKey
 from compiler.resources.reading import Reading

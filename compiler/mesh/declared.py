@@ -6,7 +6,7 @@ from typing import cast
 from compiler.mesh.collectors import confs_of, resolve_collectors
 from compiler.mesh.policy import FindResource
 from compiler.resources.backends import DECLARED, write_logging, write_sampling, write_tracing
-from compiler.resources.findings import BAD_TARGET, NO_EFFECT, Finding, join
+from compiler.resources.findings import DANGLING_REF, NO_EFFECT, Finding, join
 from compiler.resources.model import Conf, Mesh, Policy, Resource
 from compiler.resources.specs.mesh import LoggingBackend, TracingBackend
 from compiler.resources.suggest import did_you_mean, one_of
@@ -59,7 +59,7 @@ def refuse_tracing(resource: Resource, written: Conf) -> Finding | None:
 
 
 def _refuse(what: str, named: str, default: str, names: list[str]) -> Finding | None:
-    """Kuma, too, lets a policy stand that waits for its Mesh to have a default backend."""
+    """As Kuma has it, a policy may stand that waits for its Mesh to have a backend."""
     wanted = named or default
     if not wanted:
         message = f"no backend is named, and the Mesh has no default {what} backend: the policy changes nothing"
@@ -67,7 +67,7 @@ def _refuse(what: str, named: str, default: str, names: list[str]) -> Finding | 
     if wanted in names:
         return None
     guess = did_you_mean(wanted, names) or (f"it has {one_of(names)}" if names else "")
-    return Finding("", BAD_TARGET, f"the Mesh has no {what} backend {wanted!r}" + (f": {guess}" if guess else ""))
+    return Finding("", DANGLING_REF, f"the Mesh has no {what} backend {wanted!r}", guess)
 
 
 def _log(written: Conf, find: FindResource) -> Conf | None:

@@ -71,6 +71,14 @@ BAD_LABEL: Final = Code(
     "a label that a resource cannot have",
     "Keys and values follow Kubernetes' rules, and the labels that Kuma gives a meaning must agree with the resource.",
 )
+DANGLING_REF: Final = Code(
+    "dangling-ref",
+    Severity.WARNING,
+    "a reference to something that does not exist",
+    "A `targetRef`, a `backendRef` or a `reachableBackends` entry names a service or a route that no document defines "
+    "and no Dataplane offers, or a port that the service does not have. What refers to it has no effect; requests to a "
+    "missing backend are answered with 500. `meshwright init` makes this an error.",
+)
 BAD_TARGET: Final = Code(
     "bad-target",
     Severity.ERROR,

@@ -5,7 +5,6 @@ from typing import Final, cast
 
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
-from compiler.mesh.checks.references import DANGLING_REF
 from compiler.mesh.checks.services import ADDRESS_CLASH, HOSTNAME_COLLISION
 from compiler.mesh.checks.virtual_outbounds import AT_ADDRESS, GIVEN
 from compiler.mesh.gateways.crossing import (
@@ -25,7 +24,7 @@ from compiler.mesh.identity import BELIEVED
 from compiler.mesh.members import MEMBERS, SECURED
 from compiler.mesh.services import Port
 from compiler.mesh.virtual_outbounds import BY_ADDRESS, CALLED, HOLDERS
-from compiler.resources.findings import NO_EFFECT, Finding, join
+from compiler.resources.findings import DANGLING_REF, NO_EFFECT, Finding, join
 from compiler.resources.model import MESH, SERVICE, Dataplane, MeshGateway, Resource
 from compiler.resources.specs.dataplane import DataplaneOutbound
 

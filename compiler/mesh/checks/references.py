@@ -24,18 +24,10 @@ from compiler.mesh.services import (
     service_ports,
     tag_port,
 )
-from compiler.resources.findings import Finding
+from compiler.resources.findings import DANGLING_REF, Finding
 from compiler.resources.model import SERVICE, BackendReference, Resource, ResourceKey, TargetRef
 from compiler.resources.values import decode
 
-DANGLING_REF: Final = Code(
-    "dangling-ref",
-    Severity.WARNING,
-    "a reference to something that does not exist",
-    "A `targetRef`, a `backendRef` or a `reachableBackends` entry names a service or a route that no document defines "
-    "and no Dataplane offers, or a port that the service does not have. What refers to it has no effect; requests to a "
-    "missing backend are answered with 500. `meshwright init` makes this an error.",
-)
 NO_HTTP: Final = Code(
     "no-http",
     Severity.WARNING,
