@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from compiler.resources.findings import Finding
-from compiler.resources.legacy.conversion import Legacy, Policy, differs, number
+from compiler.resources.legacy.conversion import Legacy, Policy, number
 from compiler.resources.legacy.said import Said, given
 from compiler.resources.legacy.selectors import matches, read_callers, read_proxies
 from compiler.resources.model import SERVICE
 
 
 def by_destination(legacy: Legacy, kind: str, conf: Any, found: list[Finding]) -> tuple[Policy, ...]:
-    """One policy for each group of inbounds, with one rule for all callers that it names."""
+    """One policy for each group of inbounds, with one rule for all callers that it names.
+
+    They are told by their certificates: without mTLS it is for nobody (compiler/mesh/checks/idle.py).
+    """
     callers = read_callers(legacy, found)
     sources = f"{legacy.pointer}/sources"
-    if callers:
-        message = "callers are told by their certificates now, so that without mTLS this is for nobody"
-        found.append(differs(sources, message, "see that the Mesh has mtls.enabledBackend"))
     parts = {"rules": [_rule(callers, sources, conf)]}
     inbounds = read_proxies(legacy, "destinations", found)
     return number([Policy(kind, {"targetRef": _without_gateways(inbound), **parts}) for inbound in inbounds])
