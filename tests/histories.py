@@ -59,11 +59,16 @@ _policies = st.builds(
     st.sampled_from(["slow", "mesh-timeout-all-default"]),
     st.sampled_from(["web", "nobody"]),
 )
+_OLDER = (
+    "type: Timeout\nmesh: default\nname: older\nsources: [{match: {kuma.io/service: '*'}}]\n"
+    "destinations: [{match: {kuma.io/service: web}}]\nconf: {connectTimeout: 3s}\n"
+)
 _others = st.sampled_from(
     [
         "type: Mesh\nname: default\n",
         "type: Mesh\nname: default\nskipCreatingInitialPolicies: ['*']\n",
         "type: Mesh\nname: other\nmtls: 5\n",
+        _OLDER,
         "type: Zone\nname: east\n",
         "type: Zone\nname: west\nenabeld: true\n",
         "apiVersion: apps/v1\nkind: Deployment\n",

@@ -6,6 +6,7 @@ from compiler.inspecting.shown import Json, Sources, gateway_places, show_meta, 
 from compiler.memo import Memo
 from compiler.mesh.confs import ITEMS
 from compiler.mesh.graph import HEAD, KEYS, RESOURCE
+from compiler.mesh.layers import counting_items
 from compiler.mesh.match import picks
 from compiler.mesh.merge import merge_items
 from compiler.mesh.order import spec_of
@@ -53,7 +54,8 @@ def _of_routes(memo: Memo, policies: Policies, wide: Policies, mesh: str) -> Ite
         own = tuple(one for one in policies if one not in wide and route is not None and _names(memo, one, route))
         if route is not None and own:
             items = memo.ask(ITEMS, (tuple(sorted((*wide, *own))), ("to",)))
-            merged = merge_items([one for one in items if one.target.kind == "Mesh" or means_route(one, route, "")])
+            meant = [one for one in items if one.target.kind == "Mesh" or means_route(one, route, "")]
+            merged = merge_items(counting_items(meant))
             if merged is not None:
                 yield key, ResourceRule(route, "", (merged.conf,), merged.origins)
 

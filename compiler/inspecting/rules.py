@@ -28,7 +28,7 @@ from compiler.mesh.merge import merge_confs
 from compiler.mesh.order import Side
 from compiler.mesh.policy import Inbounds, PolicyKind
 from compiler.mesh.rules import InboundRule, inbound_rules, proxy_conf
-from compiler.mesh.selection import Selected, all_selected
+from compiler.mesh.selection import Selected, all_selected, heeded
 from compiler.mesh.shape import shape_of
 from compiler.mesh.subsets import SubsetRule, subset_rules
 from compiler.resources.model import (
@@ -67,7 +67,8 @@ def _show(memo: Memo, shown: Resource, proxy: Resource, selected: Sequence[Selec
 
 def _incoming(selected: Sequence[Selected], kind: str, section: str) -> tuple[ResourceKey, ...]:
     """The policies of a kind whose `rules` and `from` hold for an inbound."""
-    return tuple(one.policy for one in selected if section in one.sections and one.policy.type == kind)
+    chosen = (one for one in selected if section in one.sections and one.policy.type == kind)
+    return tuple(one.policy for one in heeded(chosen))
 
 
 def _show_kind(

@@ -13,6 +13,7 @@ from compiler.mesh.calls import Permission, Principal, SourceRule
 from compiler.mesh.graph import RESOURCE
 from compiler.mesh.http_route import HttpRoute
 from compiler.mesh.kinds import find_kind
+from compiler.mesh.layers import in_layers
 from compiler.mesh.merge import Merged, origins_of
 from compiler.mesh.order import Item, Side, items_of, sort_items
 from compiler.mesh.permission import permission, principal_of, tag_uri
@@ -161,7 +162,7 @@ def _each(memo: Memo, kind: PolicyKind, policies: Policies) -> Iterator[Applied]
 def _whole_conf(memo: Memo, place: Held) -> Applied | None:
     kind, items = find_kind(memo, place.kind), memo.ask(ITEMS, (place.policies, ("default",)))
     if kind.collect is not None:
-        return Applied(kind.type, kind.collect(items), origins_of(items)) if items else None
+        return Applied(kind.type, kind.collect(in_layers(items)), origins_of(items)) if items else None
     return apply(memo, kind, proxy_conf(items))
 
 

@@ -248,7 +248,7 @@ def _head(memo: Memo, key: ResourceKey) -> Head | None:
     if policy is None or not isinstance(policy.spec, Policy):
         return None
     spec = policy.spec
-    bare = Resource(policy.key, policy.labels, Policy(target_ref=spec.target_ref))
+    bare = Resource(policy.key, policy.labels, Policy(target_ref=spec.target_ref, layer=spec.layer))
     names_routes = any(item.target_ref.kind == "MeshHTTPRoute" for item in spec.to)
     return Head(bare, _names(spec), names_routes, bool(spec.rules or spec.from_))
 

@@ -15,6 +15,7 @@ from compiler.mesh.calls import Permission, PermissionEntry
 from compiler.mesh.confs import PERMISSION
 from compiler.mesh.graph import GRAPH_TAGS, RESOURCE, SERVICE_NAMES, TRIMMED, mesh_spec, read_proxy, trimmed_tags
 from compiler.mesh.identity import IDENTITIES_OF, has_tls
+from compiler.mesh.layers import counting, layer_of
 from compiler.mesh.members import MEMBERS, Member
 from compiler.mesh.order import Origin, items_of, sort_items
 from compiler.mesh.permission import ALLOW, DENY, Register, permission, register
@@ -140,7 +141,7 @@ def _widened(memo: Memo, service: ResourceKey) -> Permission:
     pairs = [None, *sorted(tags.items())]
     keys = sorted({key for pair in pairs for key in memo.read(TRIMMED, (service.mesh, pair))})
     policies = [policy for key in keys if (policy := memo.read(RESOURCE, key)) is not None]
-    selected = [policy for policy in policies if _trimmed(policy).items() <= tags.items()]
+    selected = counting([policy for policy in policies if _trimmed(policy).items() <= tags.items()], layer_of)
     items = sort_items(item for policy in selected for item in items_of(policy, "from"))
     return permission(service.mesh, (), items)
 

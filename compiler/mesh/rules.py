@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from compiler.mesh.layers import counting_items
 from compiler.mesh.match import has_labels, picks
 from compiler.mesh.merge import Merged, RouteRule, merge_by_hostname, merge_confs, merge_items, merge_route_rules
 from compiler.mesh.order import Item, Origin
@@ -100,7 +101,9 @@ def outbound_conf(items: Sequence[Item], destination: Resource, section: str = "
 def outbound_items(
     items: Sequence[Item], destination: Resource, section: str = "", service: str = ""
 ) -> tuple[Item, ...]:
-    return tuple(item for item in items if refers(item.target, item.policy, destination, section, service) is not None)
+    """Those that mean it, and count."""
+    found = [item for item in items if refers(item.target, item.policy, destination, section, service) is not None]
+    return tuple(counting_items(found))
 
 
 def outbound_routes(
@@ -113,7 +116,7 @@ def outbound_routes(
 
 def mesh_conf(items: Sequence[Item]) -> Merged | None:
     """What holds for calls to destinations that nothing names, such as what is passed through."""
-    return merge_items([item for item in items if item.target.kind == "Mesh"])
+    return merge_items(counting_items([item for item in items if item.target.kind == "Mesh"]))
 
 
 def route_conf(  # the destination is named as in outbound_conf
@@ -133,7 +136,7 @@ def route_conf(  # the destination is named as in outbound_conf
     if not own:
         return outbound_conf(items, destination, section, service)
     kept = set(own)
-    return merge_items([item for item in items if item in kept or item.target.kind == "Mesh"])
+    return merge_items(counting_items([item for item in items if item in kept or item.target.kind == "Mesh"]))
 
 
 def resource_rules(items: Sequence[Item], destinations: Iterable[Destination]) -> tuple[ResourceRule, ...]:
@@ -146,17 +149,17 @@ def resource_rules(items: Sequence[Item], destinations: Iterable[Destination]) -
 
 
 def proxy_conf(items: Sequence[Item]) -> Merged | None:
-    """What holds for the whole proxy: all `default`s."""
-    return merge_items(items)
+    """What holds for the whole proxy: all `default`s that count."""
+    return merge_items(counting_items(items))
 
 
 def _resource_rule(items: Sequence[Item], destination: Destination) -> Iterator[ResourceRule]:
-    resource, section = destination.resource, destination.section
-    levels = [refers(item.target, item.policy, resource, section, destination.service) for item in items]
+    resource, section, service = destination.resource, destination.section, destination.service
+    meant = outbound_items(items, resource, section, service)
     own = Level.SECTION if section else Level.MESH if resource.key.type == "Mesh" else Level.RESOURCE
-    if own not in levels:
+    if all(refers(item.target, item.policy, resource, section, service) is not own for item in meant):
         return
-    merged = merge_by_hostname([item for item, level in zip(items, levels, strict=True) if level is not None])
+    merged = merge_by_hostname(meant)
     origins = tuple(dict.fromkeys(origin for conf in merged for origin in conf.origins))
     yield ResourceRule(resource, section, tuple(conf.conf for conf in merged), origins)
 

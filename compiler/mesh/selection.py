@@ -22,6 +22,7 @@ from compiler.mesh.graph import (
     is_everywhere,
     pairs_to_file,
 )
+from compiler.mesh.layers import counting, layer_of
 from compiler.mesh.match import is_builtin_gateway, picks, select, source_tags
 from compiler.mesh.order import spec_of
 from compiler.mesh.shape import Shape, shape_of
@@ -32,6 +33,7 @@ from compiler.resources.model import (
     Dataplane,
     Gateway,
     Inbound,
+    Layer,
     Networking,
     Resource,
     ResourceKey,
@@ -51,6 +53,7 @@ class Selected(Value, frozen=True):
     policy: ResourceKey
     sections: frozenset[str]
     outbound: bool
+    layer: Layer
 
 
 class Holder(Value, frozen=True):
@@ -97,7 +100,9 @@ def _selects(memo: Memo, asked: tuple[Shape, ResourceKey]) -> Selected | None:
 
     gateway = memo.ask(GATEWAY, shape) if is_builtin_gateway(shape.resource) else None
     selection = select(head.policy, shape.resource, routes, gateway) if head is not None else None
-    return Selected(key, selection.sections, selection.outbound) if selection is not None else None
+    if head is None or selection is None:
+        return None
+    return Selected(key, selection.sections, selection.outbound, layer_of(head.policy))
 
 
 def outgoing(
@@ -135,15 +140,15 @@ def _outgoing(memo: Memo, asked: tuple[Shape, str, Names]) -> Policies:
 
 def incoming(memo: Memo, holder: Holder, kind: str, section: str) -> Policies:
     """The policies of a kind whose `rules` and `from` hold for an inbound, by key."""
-    return tuple(sorted(one.policy for one in _coming_in(memo, holder, kind) if section in one.sections))
+    return _keys(one for one in _coming_in(memo, holder, kind) if section in one.sections)
 
 
 def incoming_everywhere(memo: Memo, holder: Holder, kind: str) -> Policies:
     """Those that hold at the proxy itself: at every inbound that it has, or could have, and not for one service."""
     networking = cast(Dataplane, holder.profile.resource.spec).networking
     every = {one.section for one in networking.inbound} | {one.section for one in networking.listeners}
-    chosen = (one.policy for one in _coming_in(memo, holder, kind) if one.outbound and every <= one.sections)
-    return tuple(sorted(key for key in chosen if not _is_of_service(memo, key)))
+    chosen = (one for one in _coming_in(memo, holder, kind) if one.outbound and every <= one.sections)
+    return _keys(one for one in chosen if not _is_of_service(memo, one.policy))
 
 
 def _coming_in(memo: Memo, holder: Holder, kind: str) -> Iterator[Selected]:
@@ -174,6 +179,19 @@ def _whole(memo: Memo, asked: tuple[Shape, str]) -> Policies:
     profile, kind = asked
     keys = sorted(memo.read(WHOLE, (profile.resource.key.mesh, kind)))
     return tuple(key for key in keys if memo.ask(SELECTS, (profile, key)) is not None)
+
+
+def heeded(chosen: Iterable[Selected]) -> Sequence[Selected]:
+    """Of policies that meet, those that count."""
+    return counting(list(chosen), _layer_of)
+
+
+def _layer_of(selected: Selected) -> Layer:
+    return selected.layer
+
+
+def _keys(chosen: Iterable[Selected]) -> Policies:
+    return tuple(sorted(one.policy for one in heeded(chosen)))
 
 
 def _comes_in(memo: Memo, key: ResourceKey) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from compiler.diagnostics import Diagnostic, Position
 from compiler.formatting.canonical import Formatter
+from compiler.migration.meeting import list_met
 from compiler.migration.newer import Renewal, renew
 from compiler.migration.passages import Passages, cut
 from compiler.migration.surroundings import Known, Said, survey
@@ -160,7 +161,9 @@ def _draft(read: _Read, known: Known) -> _Drafted:
         _Draft(one.value, _said(one.type, one.value), one.placement.locate)
         for one in write_documents(said.envelope, conversion)
     )
-    return _Drafted(read, drafts, converted=True, differing=_remarks(read, conversion.findings))
+    met = (why for one in drafts for why in list_met(one.said.envelope, one.said.content, known))
+    differing = (*_remarks(read, conversion.findings), *(_remark(read, "", why) for why in dict.fromkeys(met)))
+    return _Drafted(read, drafts, converted=True, differing=differing)
 
 
 def _itself(pointer: str) -> str:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from compiler.resources.envelope import Envelope
 from compiler.resources.legacy.conversion import Surroundings
+from compiler.resources.legacy.convert import TARGETS
 from compiler.resources.model import PROTOCOL, SERVICE
 
 _PROXIES: Final = frozenset({"Dataplane", "DataplaneSet"})
+_BECOME: Final = frozenset(kind for kinds in TARGETS.values() for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,17 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """By mesh what a conversion must know, and every proxy."""
+    """By mesh what a conversion must know, and every proxy.
+
+    `skipping` are the kinds of policies that a mesh has none of from the start, `written` the names of those newer
+    ones, by mesh and type, that somebody wrote.
+    """
 
     surroundings: Mapping[str, Surroundings] = field(default_factory=dict)
     proxies: tuple[Proxy, ...] = ()
     only_allowing: frozenset[str] = frozenset()
+    skipping: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    written: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
     def of(self, mesh: str) -> Surroundings:
         """Of a mesh that no document describes, nothing; its logging and tracing then are empty, not unknown."""
@@ -55,7 +63,16 @@ def survey(documents: Sequence[Said]) -> Known:
         )
         for name in names
     }
-    return Known(surroundings, proxies, _only_allowing(documents))
+    skipping = {name: content.get("skipCreatingInitialPolicies") or () for name, content in meshes.items()}
+    return Known(surroundings, proxies, _only_allowing(documents), skipping, _written(documents))
+
+
+def _written(documents: Iterable[Said]) -> Mapping[tuple[str, str], Sequence[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for envelope in (one.envelope for one in documents):
+        if envelope.type in _BECOME:
+            found.setdefault((envelope.mesh, envelope.type), []).append(envelope.name)
+    return {group: sorted(names) for group, names in found.items()}
 
 
 def _proxies(one: Said) -> Iterator[Proxy]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from compiler.resources.model import DISPLAY_NAME, MESH, ORIGIN, ROLE, Mesh, Policy, Resource, ResourceKey
+from msgspec.structs import replace
+
+from compiler.resources.model import DISPLAY_NAME, MESH, ORIGIN, ROLE, Layer, Mesh, Policy, Resource, ResourceKey
 from compiler.resources.values import decode
 
 _EVERYTHING: Final = {"kind": "Mesh"}
@@ -120,4 +122,5 @@ def _initial_policies(mesh: Resource) -> Iterator[Resource]:
         if "*" not in skipped and kind not in skipped:
             name = f"{prefix}-{mesh.key.name}"
             labels = {MESH: mesh.key.name, DISPLAY_NAME: name, ROLE: "system", **origin}
-            yield Resource(ResourceKey(kind, mesh.key.name, name), labels, decode(Policy, spec))
+            policy = replace(decode(Policy, spec), layer=Layer.INITIAL)
+            yield Resource(ResourceKey(kind, mesh.key.name, name), labels, policy)

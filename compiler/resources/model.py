@@ -6,6 +6,7 @@ document. Confs of policies stay plain values here: they are merged as JSON befo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
@@ -77,6 +78,7 @@ __all__ = (
     "Inbound",
     "Instance",
     "LabelSelector",
+    "Layer",
     "Mesh",
     "MeshExternalService",
     "MeshGateway",
@@ -223,12 +225,23 @@ class PolicyItem(Spec, frozen=True):
         return self.default if self.default is not None else {"rules": self.rules or ()}
 
 
+class Layer(IntEnum):
+    """Who wrote a policy, which decides before anything else where several of a kind meet (compiler/mesh/layers.py)."""
+
+    INITIAL = 1
+    LEGACY = 2
+    WRITTEN = 3
+
+
 class Policy(Spec, frozen=True):
+    """What a policy says; no document has a `layer`: it is that of the one that a policy was made from."""
+
     target_ref: TargetRef = TargetRef()
     to: tuple[PolicyItem, ...] = ()
     from_: tuple[PolicyItem, ...] = field(default=(), name="from")
     rules: tuple[PolicyItem, ...] = ()
     default: Conf | None = None
+    layer: Layer = Layer.WRITTEN
 
 
 SPECS: Final[Mapping[str, type[Spec]]] = {

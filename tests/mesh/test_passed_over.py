@@ -117,11 +117,12 @@ def test_a_shadow_neither_decides_nor_is_passed_over() -> None:
         ("TrafficPermission", "", permission),
     ],
 )
-def test_of_a_legacy_policy_it_is_said_at_its_sources(kind: str, conf: str, other: Make) -> None:
+def test_a_legacy_policy_gives_way_to_either_form(kind: str, conf: str, other: Make) -> None:
+    """It is said where the legacy one is (tests/mesh/test_layers.py), and not of the newer one's `from`."""
     old = LEGACY.format(kind=kind, conf=conf)
-    assert told({"old.yaml": old, "b.yaml": other("b", API, "from")}) == []
-    (found,) = told({"old.yaml": old, "b.yaml": other("b", API, "rules")})
-    assert (found.position.file, found.path, found.position.line) == ("old.yaml", "/sources", 5)
+    for side in ("from", "rules"):
+        (found,) = told({"old.yaml": old, "b.yaml": other("b", API, side)})
+        assert (found.position.file, found.path, found.position.line) == ("old.yaml", "/destinations/0/match", 6)
 
 
 def test_an_egress_that_judges_callers_keeps_from() -> None:

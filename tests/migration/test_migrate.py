@@ -97,7 +97,30 @@ def _after(files: dict[str, str]) -> dict[str, str]:
     return files | {change.path: change.after for change in _migrate(files).changes}
 
 
-@pytest.mark.parametrize("text", [LEGACY, NEWER, LEGACY + "---\n" + NEWER])
+def _differing(policies: str, mesh: str = MESH) -> list[str]:
+    return [one.message for one in _migrate({"mesh.yaml": mesh, "policies.yaml": policies}).differing]
+
+
+def test_a_legacy_policy_that_gave_way_to_newer_ones_is_named() -> None:
+    """Written they hold together: whom a permission for all lets in is let in."""
+    [said] = _differing(LEGACY + "---\n" + NEWER)
+    assert said.startswith("where newer ones such as MeshTimeout both hold it gives way")
+    assert _differing(LEGACY) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "skipped", "told"),
+    [("zzz", "", True), ("aaa", "", False), ("zzz", "[MeshTimeout]", False), ("zzz", "['*']", False)],
+)
+def test_a_policy_for_everything_that_the_mesh_has_its_own_of_is_named(name: str, skipped: str, *, told: bool) -> None:
+    everything = "[{match: {kuma.io/service: '*'}}]"
+    policy = f"type: Timeout\nmesh: default\nname: {name}\nsources: {everything}\ndestinations: {everything}\n"
+    mesh = "type: Mesh\nname: default\n" + (f"skipCreatingInitialPolicies: {skipped}\n" if skipped else "")
+    found = _differing(policy + "conf: {connectTimeout: 3s}\n", mesh)
+    assert [one.startswith("MeshTimeout mesh-timeout-all-default,") for one in found] == [True] * told
+
+
+@pytest.mark.parametrize("text", [LEGACY, NEWER, LEGACY + "---\n" + NEWER.replace("service: web", "service: backend")])
 def test_what_is_compiled_stays_the_same(text: str) -> None:
     tree = tree_of({"mesh.yaml": MESH, "policies.yaml": text})
     migration = migrate(tree, Settings(), SCHEMAS)

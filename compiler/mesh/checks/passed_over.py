@@ -33,8 +33,8 @@ def check_passed_over(
         return
     by: ResourceKey | None = None
     seen = set[Policies]()
-    for policies in _places(memo, policy, selected):
-        if policies not in seen:
+    for policies in incoming_places(memo, policy, selected):
+        if (policy.key in policies or not policies) and policies not in seen:
             seen.add(policies)
             here = _decider(memo, policies)
             if here is None:
@@ -44,8 +44,11 @@ def check_passed_over(
         yield Finding("/from", NO_EFFECT, _MESSAGE.format(f"{by.type} {by.name!r}"), _HINT, on_key=True)
 
 
-def _places(memo: Memo, policy: Resource, selected: Iterable[Selected]) -> Iterator[Policies]:
-    """The policies that hold together with it at each inbound; none for what is judged by more than those."""
+def incoming_places(memo: Memo, policy: Resource, selected: Iterable[Selected]) -> Iterator[Policies]:
+    """The policies of its kind that hold at each inbound that it selects; none for what is judged by more than those.
+
+    It is not among them where it is a legacy one, and others count.
+    """
     for proxy, selection in selected:
         if _is_way_out(memo, proxy, policy.key.mesh):
             yield ()
@@ -54,9 +57,7 @@ def _places(memo: Memo, policy: Resource, selected: Iterable[Selected]) -> Itera
             continue
         holder = memo.ask(HOLDER, replica.shape)
         for section in sorted(selection.sections):
-            held = incoming(memo, holder, policy.key.type, section)
-            if policy.key in held:
-                yield held
+            yield incoming(memo, holder, policy.key.type, section)
 
 
 def _is_way_out(memo: Memo, proxy: Resource, mesh: str) -> bool:

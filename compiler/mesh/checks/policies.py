@@ -18,6 +18,7 @@ from compiler.mesh.checks.parts import check_parts
 from compiler.mesh.checks.passed_over import check_passed_over
 from compiler.mesh.checks.plaintext import check_optional
 from compiler.mesh.checks.references import check_reference, check_target, dangling
+from compiler.mesh.checks.replaced import check_replaced
 from compiler.mesh.gateways.choosing import GATEWAY
 from compiler.mesh.graph import (
     CARRIERS,
@@ -67,6 +68,7 @@ def check_policy(memo: Memo, resource: Resource, spec: Policy) -> Iterator[Findi
         yield from idle or check_passed_over(
             memo, kind, resource, _selected(memo, resource), lambda: _selects_outside(memo, resource)
         )
+        yield from check_replaced(memo, kind, resource, _selected(memo, resource))
         yield from check_fitting(memo, kind, resource)
         yield from check_spoken(memo, kind, resource)
         yield from check_inline(memo, kind, resource)

@@ -13,6 +13,7 @@ from compiler.mesh.destination import Destination
 from compiler.mesh.graph import HEAD, RESOURCE
 from compiler.mesh.http_route import HttpRoute
 from compiler.mesh.kinds import SPEAKING
+from compiler.mesh.layers import counting_items
 from compiler.mesh.match import listener_section, listener_tags
 from compiler.mesh.merge import Merged, merge_items
 from compiler.mesh.order import Item
@@ -112,7 +113,9 @@ def _merge(
     service = memo.ask(SERVICE_RESOURCE, port.service) if port is not None else None
     if port is not None and service is not None:
         return route_conf(items, routes, section, service, port.section, port.service.name)
-    return merge_items([one for one in items if one.target.kind == "Mesh" or _means(one, routes, section)])
+    return merge_items(
+        counting_items([one for one in items if one.target.kind == "Mesh" or _means(one, routes, section)])
+    )
 
 
 def _means(item: Item, routes: Iterable[Resource], section: str) -> bool:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from compiler.resources.envelope import Envelope, read_envelope
 from compiler.resources.findings import Finding
 from compiler.resources.labels import compute_labels
 from compiler.resources.legacy.convert import convert, write_documents
-from compiler.resources.model import Policy, Resource
+from compiler.resources.model import Layer, Policy, Resource
 from compiler.resources.resource_set import Placement
 from compiler.resources.values import decode
 
@@ -29,7 +31,8 @@ def convert_document(envelope: Envelope, content: Mapping[str, Any]) -> Converte
 
 
 def _read(value: Mapping[str, Any], placement: Placement) -> tuple[Resource, Placement]:
-    """As if the document stood in the repository itself."""
+    """As if the document stood in the repository itself, but for its layer."""
     envelope = read_envelope(value["kind"] if "apiVersion" in value else value["type"], value)
     content = envelope.content(value)
-    return Resource(envelope.key, compute_labels(envelope, content), decode(Policy, content)), placement
+    spec = replace(decode(Policy, content), layer=Layer.LEGACY)
+    return Resource(envelope.key, compute_labels(envelope, content), spec), placement

@@ -5,18 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from compiler.resources.findings import Finding, join
-from compiler.resources.legacy.conversion import Legacy, Policy, differs, number, unsayable
+from compiler.resources.legacy.conversion import Legacy, Policy, number, unsayable
 from compiler.resources.legacy.said import Said, given, plain
 from compiler.resources.model import SERVICE
 
 ANY: Final = "*"
 _SERVICE_NAME: Final = re.compile("[-0-9a-z_.]{1,253}")
 _EVERYTHING: Final = {"kind": "Mesh"}
-_INITIAL: Final[Mapping[str, str]] = {
-    "MeshCircuitBreaker": "mesh-circuit-breaker-all",
-    "MeshRetry": "mesh-retry-all",
-    "MeshTimeout": "mesh-timeout-all",
-}
 
 Targets = Sequence[Said]
 
@@ -43,19 +38,8 @@ def read_callers(legacy: Legacy, found: list[Finding]) -> Sequence[Said]:
 def by_source(legacy: Legacy, kind: str, conf: Any, found: list[Finding]) -> tuple[Policy, ...]:
     """A policy of outgoing traffic: the sources are its proxies, the destinations its services."""
     callers, services = read_proxies(legacy, "sources", found), read_services(legacy, "destinations", found)
-    if any(one.value == _EVERYTHING for one in callers) and any(one.value == _EVERYTHING for one in services):
-        _check_initial(legacy, kind, found)
     to = [{"targetRef": service, "default": conf} for service in services]
     return number([Policy(kind, {"targetRef": proxies, "to": to}) for proxies in callers])
-
-
-def _check_initial(legacy: Legacy, kind: str, found: list[Finding]) -> None:
-    """Of two policies for everything the one whose name sorts first overrides; a Mesh has one from the start."""
-    initial = f"{_INITIAL[kind]}-{legacy.mesh}" if kind in _INITIAL else ""
-    if initial and legacy.name > initial:
-        message = f"{kind} {initial}, which the Mesh has from the start, overrides this, as it does in Kuma 2.14"
-        hint = f"add {kind} to skipCreatingInitialPolicies of the Mesh"
-        found.append(differs(join(legacy.pointer, "destinations"), message, hint))
 
 
 def matches(legacy: Legacy, side: str) -> Iterator[tuple[Mapping[str, str], str]]:

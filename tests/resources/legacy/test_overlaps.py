@@ -2,7 +2,6 @@
 
 from compiler.diagnostics import Diagnostic
 from compiler.mesh.permission import admits
-from compiler.mesh.value import Confs
 from compiler.pipeline import Compiler
 from compiler.resources.model import ResourceKey
 from tests.trees import SCHEMAS, compile_texts, resolve_proxy, tree_of
@@ -19,9 +18,6 @@ networking:
   address: 10.0.0.2
   inbound: [{port: 80, tags: {kuma.io/service: backend, kuma.io/protocol: http, version: v1}}]
 """
-
-
-_SIDECARS = "{kind: Mesh, proxyTypes: [Sidecar]}"
 
 
 def _timeout(name: str, source: str, service: str, more: str = "") -> str:
@@ -79,26 +75,6 @@ def test_a_permission_for_all_lets_nobody_in_where_a_more_specific_one_names_its
     permission = backend.inbounds[0].permission
     assert admits(permission, {"spiffe://default/api"})
     assert not admits(permission, {"spiffe://default/web"})
-
-
-def test_a_limit_of_callers_by_tags_holds_beside_the_rules_of_a_newer_one() -> None:
-    ends = "sources: [{match: {kuma.io/service: web, version: v1}}]\ndestinations: [{match: {kuma.io/service: '*'}}]\n"
-    old = f"type: RateLimit\nmesh: default\nname: old\n{ends}conf: {{http: {{requests: 5, interval: 1m}}}}\n"
-    rate, web = "default: {local: {http: {requestRate: {num: %s, interval: 1m}}}}", "spiffe://default/web"
-    rules = f"rules: [{{{rate % 9}}}, {{matches: [{{spiffeID: {{type: Exact, value: {web}}}}}], {rate % 7}}}]"
-    new = f"type: MeshRateLimit\nmesh: default\nname: new\nspec: {{targetRef: {_SIDECARS}, {rules}}}\n"
-    compiled = compile_texts(MESH, old, new)
-    [inbound] = resolve_proxy(compiled.value.memo, ResourceKey("Dataplane", "default", "backend")).inbounds
-    limits = [({one.value for one in rule.callers.present}, _rate(rule.confs)) for rule in inbound.source_rules]
-    assert limits == [({web, "kuma://version/v1"}, 5), ({web}, 7)]
-    assert _rate(inbound.confs) == 9
-    assert not [one for one in compiled.diagnostics if one.code.word == "no-effect"]
-
-
-def _rate(confs: Confs) -> int:
-    (limit,) = (one.conf for one in confs if one.policy == "MeshRateLimit")
-    number: int = limit.local.http.request_rate.num
-    return number
 
 
 def test_two_permissions_of_which_tags_decided_are_told() -> None:
