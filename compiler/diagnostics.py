@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -42,13 +42,16 @@ class Code:
         return self.word
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Subject:
     """The resource that a finding is about, as far as it could be read."""
 
     type: str
     mesh: str
     name: str
+
+
+_NOBODY: Final = Subject("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Diagnostic:
         return self.severity or self.code.severity
 
     @property
-    def sort_key(self) -> tuple[Position, str, str, str]:
-        return self.position, self.code.word, self.path, self.message
+    def sort_key(self) -> tuple[Position, str, str, str, Subject, str, str]:
+        """Total: of what one document stands for several may have the same to say of them at one place."""
+        subject = self.subject or _NOBODY
+        return self.position, self.code.word, self.path, self.message, subject, self.hint or "", self.level
 
 
 @dataclass(frozen=True, slots=True)
