@@ -25,6 +25,7 @@ from compiler.resources.model import SPECS, DataplaneSet, Mesh, Policy, Resource
 from compiler.resources.remaining import find_remaining
 from compiler.resources.resource_set import Placement
 from compiler.resources.schema import Schemas
+from compiler.resources.stray import find_stray
 from compiler.resources.suggest import did_you_mean, one_of
 from compiler.resources.values import decode
 
@@ -73,7 +74,7 @@ def judge(value: Mapping[str, Any], schemas: Schemas) -> Verdict:
     """What a document means, whatever file it is in."""
     kind = type_of(value, schemas.known)
     if kind is None:
-        return Verdict(None, (), tuple(_leaks(value)))
+        return Verdict(None, (), (*_leaks(value), *find_stray(value, schemas.known)))
     if kind not in schemas.known:
         return Verdict(None, (), tuple(_unknown_type(kind, value, schemas)))
     normal = normalise(kind, value)
