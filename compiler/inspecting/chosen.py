@@ -5,8 +5,9 @@ from typing import Final, cast
 
 from compiler.inspecting.shown import Json, Sources, show_meta, show_position
 from compiler.memo import Memo
+from compiler.mesh.generators import BY_ORIGIN, as_labelled
 from compiler.mesh.graph import KEYS, RESOURCE, proxy_keys
-from compiler.mesh.hostnames import HOSTNAMES
+from compiler.mesh.hostnames import hostnames
 from compiler.mesh.kinds import KINDS
 from compiler.mesh.members import MEMBERS, Member
 from compiler.mesh.selection import SELECTS
@@ -21,7 +22,7 @@ from compiler.mesh.services import (
     service_ports,
 )
 from compiler.mesh.shape import REPLICA
-from compiler.resources.model import Policy, Resource, ResourceKey
+from compiler.resources.model import ORIGIN, Policy, Resource, ResourceKey
 
 _ENDINGS: Final = (("y", "ies"), ("s", "ses"), ("ch", "ches"))
 
@@ -79,10 +80,20 @@ def show_chosen(memo: Memo, key: ResourceKey) -> Json:
 
 
 def show_hostnames(memo: Memo, key: ResourceKey) -> Json:
-    """Kuma's `_hostnames`: by what names a service is called. Raises LookupError for what is no service."""
-    service = _service(memo, key)
-    zones = [{"name": service.zone}] if service.zone else []
-    return _page({"hostname": name, "zones": zones} for name in memo.ask(HOSTNAMES, key))
+    """Kuma's `_hostnames`: by what names a service is called, and in which zones, where that is known.
+
+    Raises LookupError for what is no service.
+    """
+    service = as_labelled(memo, _service(memo, key))
+    if not service.zone or not memo.ask(BY_ORIGIN, None) or ORIGIN in service.labels:
+        zones = [{"name": service.zone}] if service.zone else []
+        return _page({"hostname": name, "zones": zones} for name in hostnames(memo, key, ""))
+    known = sorted({service.zone, *(one.name for one in memo.read(KEYS, ("Zone", "")))})
+    found: dict[str, list[str]] = {}
+    for zone in known:
+        for name in hostnames(memo, key, zone):
+            found.setdefault(name, []).append(zone)
+    return _page({"hostname": name, "zones": [{"name": zone} for zone in zones]} for name, zones in found.items())
 
 
 def show_policy(memo: Memo, key: ResourceKey, sources: Sources) -> Json:

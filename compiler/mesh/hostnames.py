@@ -7,8 +7,8 @@ from typing import Final, cast
 from compiler.memo import Memo, Query
 from compiler.mesh.calls import Outbound
 from compiler.mesh.gateways.crossing import HAS_ABROAD, address_of, host_of
-from compiler.mesh.graph import KEYS, RESOURCE
-from compiler.mesh.match import has_labels
+from compiler.mesh.generators import BY_ORIGIN, GENERATORS, as_labelled, is_meant
+from compiler.mesh.graph import KEYS
 from compiler.mesh.proxy import NameRecord
 from compiler.mesh.services import (
     EXTERNAL,
@@ -24,59 +24,40 @@ from compiler.mesh.services import (
 )
 from compiler.mesh.upstreams import destination_port
 from compiler.mesh.virtual_outbounds import VIRTUAL_OUTBOUND, hosts_at, whole_names
-from compiler.resources.model import HostnameGenerator, LabelSelector, Resource, ResourceKey
+from compiler.resources.model import HostnameGenerator, Resource, ResourceKey
 from compiler.resources.templates import fill_template
 
-GENERATOR: Final = "HostnameGenerator"
 _HOSTNAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _HEADLESS: Final = "k8s.kuma.io/is-headless-service"
 _POD_LABELS: Final = ("statefulset.kubernetes.io/pod-name", "k8s.kuma.io/service-name")
 _SUFFIXES: Final[Mapping[str, str]] = {MESH_SERVICE: "svc", EXTERNAL: "extsvc", MULTI_ZONE: "mzsvc"}
 
 
-def _generators(memo: Memo, _: None) -> tuple[Resource, ...]:
-    """A zone's own come first; among equals the name decides, since Git knows no time of creation."""
-    keys = memo.read(KEYS, (GENERATOR, ""))
-    found = (resource for key in keys if (resource := memo.read(RESOURCE, key)) is not None)
-    return tuple(sorted(found, key=lambda one: (not one.zone, one.name, one.key)))
+def hostnames(memo: Memo, key: ResourceKey, zone: str) -> tuple[str, ...]:
+    """The names of a service for those who call it from a zone; most generators do not look at that."""
+    return memo.ask(HOSTNAMES, (key, zone if memo.ask(BY_ORIGIN, None) else ""))
 
 
-def _hostnames(memo: Memo, key: ResourceKey) -> tuple[str, ...]:
+def _hostnames(memo: Memo, asked: tuple[ResourceKey, str]) -> tuple[str, ...]:
     """In the order of what makes them; where nobody wrote a generator, the name that Kuma's own ones give."""
+    key, zone = asked
     service = memo.ask(SERVICE_RESOURCE, key)
     if service is None:
         return ()
     generators = memo.ask(GENERATORS, None)
     if not generators:
         return _usual(service)
-    found = (generated(generator, service) for generator in generators)
+    labelled = as_labelled(memo, service)
+    found = (generated(generator, labelled, zone) for generator in generators)
     return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
-def generated(generator: Resource, service: Resource) -> str | None:
+def generated(generator: Resource, service: Resource, zone: str) -> str | None:
     """The name that a generator makes for a service; None where it is not about it, or has nothing to make it of."""
-    spec = cast(HostnameGenerator, generator.spec)
-    selector = _selector(spec, service.key.type)
-    if selector is None or not has_labels(service, selector.match_labels):
+    if not is_meant(generator, service, zone):
         return None
-    name = fill_template(spec.template, _words(service), service.labels)
+    name = fill_template(cast(HostnameGenerator, generator.spec).template, _words(service), service.labels)
     return name if name is not None and _HOSTNAME.fullmatch(name) else None
-
-
-def is_meant(generator: Resource, service: Resource) -> bool:
-    """Whether a generator is about a service, whatever comes of it."""
-    selector = _selector(cast(HostnameGenerator, generator.spec), service.key.type)
-    return selector is not None and has_labels(service, selector.match_labels)
-
-
-def _selector(spec: HostnameGenerator, kind: str) -> LabelSelector | None:
-    match kind:
-        case "MeshExternalService":
-            return spec.selector.mesh_external_service
-        case "MeshMultiZoneService":
-            return spec.selector.mesh_multi_zone_service
-        case _:
-            return spec.selector.mesh_service
 
 
 def _words(service: Resource) -> Mapping[str, str]:
@@ -106,7 +87,7 @@ def _pod_of(service: Resource) -> tuple[str, ...]:
     return names if service.labels.get(_HEADLESS) == "true" and all(names) else (service.name,)
 
 
-def name_records(memo: Memo, mesh: str, calls: Iterable[Outbound]) -> tuple[NameRecord, ...] | None:
+def name_records(memo: Memo, mesh: str, zone: str, calls: Iterable[Outbound]) -> tuple[NameRecord, ...] | None:
     """What a redirected proxy's names stand for; None where a mesh has nothing that is called by such a name."""
     others = bool(memo.ask(OTHER_KEYS, mesh)) or bool(memo.ask(TAGGED_NAMES, mesh))
     others = others or bool(memo.read(KEYS, (VIRTUAL_OUTBOUND, mesh))) or memo.ask(HAS_ABROAD, mesh)
@@ -114,7 +95,7 @@ def name_records(memo: Memo, mesh: str, calls: Iterable[Outbound]) -> tuple[Name
         return None
     found: dict[str, str] = {}
     for call in sorted(calls, key=_named_first):
-        for name in _names_at(memo, call):
+        for name in _names_at(memo, zone, call):
             found.setdefault(name, call.address)
     return tuple(NameRecord(name, address) for name, address in sorted(found.items()))
 
@@ -124,7 +105,7 @@ def _named_first(call: Outbound) -> tuple[bool, ResourceKey, str]:
     return call.address.startswith(f"{LEGACY_BLOCK}."), call.destination.service, call.address
 
 
-def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
+def _names_at(memo: Memo, zone: str, call: Outbound) -> Iterator[str]:
     """Of the service whose virtual address it is; one of Kuma 2 is called by its tag."""
     service = call.destination.service
     if service.type == MESH_GATEWAY:
@@ -132,7 +113,7 @@ def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
         yield from (host_of(port),) if call.address == address_of(port) else ()
         return
     if call.address == memo.ask(VIRTUAL_ADDRESS, service):
-        yield from memo.ask(HOSTNAMES, service)
+        yield from hostnames(memo, service, zone)
         return
     yield from hosts_at(memo, service.mesh, call.address)
     resource = memo.ask(SERVICE_RESOURCE, service)
@@ -141,5 +122,5 @@ def _names_at(memo: Memo, call: Outbound) -> Iterator[str]:
         yield from (name for name in names if _HOSTNAME.fullmatch(name) and not name.replace(".", "").isdigit())
 
 
-GENERATORS: Final[Query[None, tuple[Resource, ...]]] = Query("hostname generators", _generators)
-HOSTNAMES: Final[Query[ResourceKey, tuple[str, ...]]] = Query("hostnames", _hostnames)
+HOSTNAMES: Final[Query[tuple[ResourceKey, str], tuple[str, ...]]] = Query("hostnames", _hostnames)
+"""By service and the zone of who calls; `hostnames` asks."""

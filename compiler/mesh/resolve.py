@@ -76,7 +76,9 @@ def _proxy(memo: Memo, shape: Shape) -> Proxy:
         owner=_placed(theirs.owner, networking, _admission(memo, holder, theirs, spoken_here))
         if theirs.owned
         else None,
-        names=name_records(memo, resource.key.mesh, calls) if networking.transparent_proxying is not None else None,
+        names=name_records(memo, resource.key.mesh, resource.zone, calls)
+        if networking.transparent_proxying is not None
+        else None,
         gates=tuple(_gates(memo, resource, own.tls, calling, theirs, calls)) if networking.listeners else (),
         asked=asked(networking),
         probes=probes(cast(Dataplane, resource.spec), inbounds),

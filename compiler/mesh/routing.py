@@ -10,6 +10,7 @@ from compiler.memo import Memo, Query
 from compiler.mesh.calls import Outbound
 from compiler.mesh.confs import OUTGOING_CONF, Place, apply, items_about, with_inline
 from compiler.mesh.destination import Destination
+from compiler.mesh.generators import as_labelled
 from compiler.mesh.graph import HEAD, KEYS, RESOURCE, SHOWN_AS, Head
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.kinds import KINDS, SPEAKING
@@ -24,7 +25,7 @@ from compiler.mesh.services import (
     MESH_GATEWAY,
     MESH_SERVICE,
     OTHER_KEYS,
-    SERVICE_KEYS,
+    PORTED_KEYS,
     SERVICE_RESOURCE,
     SERVICE_TYPES,
     Port,
@@ -132,10 +133,10 @@ def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: s
     if reference.kind not in SERVICE_TYPES:
         return
     if reference.labels:
-        known = memo.ask(SERVICE_KEYS if reference.kind == MESH_SERVICE else OTHER_KEYS, mesh)
+        known = memo.ask(PORTED_KEYS if reference.kind == MESH_SERVICE else OTHER_KEYS, mesh)
         keys = (key for key in known if key.type == reference.kind)
         services = (memo.ask(SERVICE_RESOURCE, key) for key in keys)
-        yield from (service for service in services if service is not None and has_labels(service, reference.labels))
+        yield from (one for one in services if one is not None and has_labels(as_labelled(memo, one), reference.labels))
         return
     yield _by_name(memo, reference, mesh, reference.namespace or namespace)
 

@@ -55,7 +55,7 @@ class InboundRule:
     merged: Merged
 
 
-_SERVICE_TAG: Final = re.compile(r"([^_]+)_([^_]+)_svc(?:_([0-9]+))?")
+SERVICE_TAG: Final = re.compile(r"([^_]+)_([^_]+)_svc(?:_([0-9]+))?")
 """`<service>_<namespace>_svc_<port>`, the tag of a service on Kubernetes; without a port, of pods without a service."""
 
 
@@ -85,7 +85,7 @@ def meant_names(target: TargetRef) -> frozenset[str] | None:
     """
     if target.kind == "Mesh" or target.labels or not target.name:
         return None
-    parsed = _SERVICE_TAG.fullmatch(target.name)
+    parsed = SERVICE_TAG.fullmatch(target.name)
     return frozenset({target.name} if parsed is None else {target.name, parsed[1]})
 
 
@@ -168,7 +168,7 @@ def _section_of(target: TargetRef, policy: Resource, destination: Resource) -> s
     """The section that a reference means in a destination, empty for all of it; None when it means another resource."""
     if picks(target, policy, destination):
         return target.section_name
-    parsed = _SERVICE_TAG.fullmatch(target.name) if target.kind == "MeshService" and not target.section_name else None
+    parsed = SERVICE_TAG.fullmatch(target.name) if target.kind == "MeshService" and not target.section_name else None
     if parsed is None:
         return None
     name, namespace, port = parsed.groups()

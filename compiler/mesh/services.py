@@ -21,6 +21,7 @@ from compiler.mesh.graph import (
     service_name,
 )
 from compiler.mesh.match import has_labels, listener_section
+from compiler.mesh.rules import SERVICE_TAG
 from compiler.mesh.value import Value
 from compiler.resources.model import (
     DISPLAY_NAME,
@@ -101,7 +102,7 @@ def _stands_for(memo: Memo, port: Port) -> tuple[Port, ...]:
     if service is None or not isinstance(service.spec, MeshMultiZoneService):
         return ()
     wanted = service.spec.selector.mesh_service.match_labels
-    members = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(SERVICE_KEYS, port.service.mesh))
+    members = (memo.ask(SERVICE_RESOURCE, key) for key in memo.ask(PORTED_KEYS, port.service.mesh))
     return tuple(
         Port(member.key, one.section)
         for member in members
@@ -163,6 +164,23 @@ def _names(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
     return tuple(sorted(written | {service_key(mesh, name) for name in memo.read(NAMES, mesh)}))
 
 
+def _twins(memo: Memo, mesh: str) -> frozenset[ResourceKey]:
+    written = memo.read(KEYS, (MESH_SERVICE, mesh))
+    names = memo.read(NAMES, mesh) if written else ()
+    parsed = ((service_key(mesh, name), SERVICE_TAG.fullmatch(name)) for name in names)
+    return frozenset(
+        key
+        for key, tag in parsed
+        if tag is not None and key not in written and service_key(mesh, f"{tag[1]}.{tag[2]}") in written
+    )
+
+
+def _ported(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
+    twins = memo.ask(TWINS, mesh)
+    keys = memo.ask(SERVICE_KEYS, mesh)
+    return tuple(key for key in keys if key not in twins) if twins else keys
+
+
 def _protocol(memo: Memo, port: Port) -> str:
     """The port's own; for a whole 2.x service the first that all its inbounds share (kuma-core §1.5)."""
     service = memo.ask(SERVICE_RESOURCE, port.service)
@@ -220,6 +238,10 @@ OFFERED: Final[Query[ResourceKey, bool]] = Query(
 )
 """Whether Dataplanes offer the service by its tag or workload, so that it is one of 2.x."""
 SERVICE_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("services", _names)
+TWINS: Final[Query[str, frozenset[ResourceKey]]] = Query("twins", _twins)
+"""By mesh: the tags of Services of Kubernetes that have MeshServices; they are called by their tags alone (§2.5)."""
+PORTED_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("ported services", _ported)
+"""By mesh: the MeshServices that are called by their ports, each once."""
 OTHER_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("other services", _other_services)
 """By mesh: services that are no MeshService."""
 TAGGED: Final[Query[ResourceKey, tuple[Resource, ...]]] = Query("tagged", _tagged)

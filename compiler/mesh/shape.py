@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from compiler.memo import Memo, Query
+from compiler.mesh.generators import BY_ORIGIN
 from compiler.mesh.graph import ANY_ZONE, ASKED, RESOURCE, as_dataplane, is_proxy, is_shared
 from compiler.mesh.holes import has_hole, hole, texts_of, zone_hole
 from compiler.mesh.kinds import DECIDING, NAMED, SPEAKING
@@ -119,7 +120,7 @@ def _common(memo: Memo, resource: Resource, spec: Dataplane) -> Resource:
 
 
 def _is_asked(memo: Memo, mesh: str, label: str, value: str) -> bool:
-    if label == ZONE and (memo.read(ASKED, (mesh, ANY_ZONE)) or memo.ask(EGRESSES, mesh)):
+    if label == ZONE and (memo.read(ASKED, (mesh, ANY_ZONE)) or memo.ask(EGRESSES, mesh) or memo.ask(BY_ORIGIN, None)):
         return True
     return label in memo.ask(DECIDING, mesh) or bool(memo.read(ASKED, (mesh, (f"label:{label}", value))))
 

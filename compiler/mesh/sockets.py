@@ -22,10 +22,11 @@ from compiler.mesh.services import (
     MULTI_ZONE,
     OFFERED,
     OTHER_KEYS,
-    SERVICE_KEYS,
+    PORTED_KEYS,
     SERVICE_RESOURCE,
     STANDS_FOR,
     TAGGED_NAMES,
+    TWINS,
     VIRTUAL_ADDRESS,
     Port,
     service_key,
@@ -140,10 +141,15 @@ def _reachable_ports(memo: Memo, resource: Resource, proxying: TransparentProxyi
         return ()
     trimmed = _is_trimmed(memo, resource)
     # A proxy that is told of a few only does not look at the list of all: it would be resolved anew for each new one.
-    keys = reachable_services(memo, mesh, shown_uris(memo, resource)) if trimmed else memo.ask(SERVICE_KEYS, mesh)
+    keys = _reachable_keys(memo, resource) if trimmed else memo.ask(PORTED_KEYS, mesh)
     services = (memo.ask(SERVICE_RESOURCE, key) for key in (*memo.ask(OTHER_KEYS, mesh), *sorted(keys)))
     ports = (Port(one.key, port.section) for one in services if one is not None for port in service_ports(one))
     return [port for port in ports if not trimmed or _is_open(memo, port, keys)]
+
+
+def _reachable_keys(memo: Memo, resource: Resource) -> frozenset[ResourceKey]:
+    mesh = resource.key.mesh
+    return reachable_services(memo, mesh, shown_uris(memo, resource)) - memo.ask(TWINS, mesh)
 
 
 def _is_trimmed(memo: Memo, resource: Resource) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compiler.mesh.hostnames import HOSTNAMES
+from compiler.mesh.hostnames import hostnames
 from compiler.pipeline import Compiler
 from compiler.resources.model import ResourceKey
 from compiler.resources.templates import fill_template
@@ -41,7 +41,7 @@ def generator(name: str, selector: str, template: str) -> str:
 
 
 def names(compiler: Compiler, kind: str, name: str) -> tuple[str, ...]:
-    return compiler.memo.ask(HOSTNAMES, ResourceKey(kind, "default", name))
+    return hostnames(compiler.memo, ResourceKey(kind, "default", name), "")
 
 
 def compiled(*texts: str) -> tuple[Compiler, list[tuple[str, str]]]:

@@ -1,15 +1,16 @@
 """Services that would be taken for one another: by a virtual address, by a host name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from compiler.diagnostics import Code, Severity
 from compiler.memo import Memo
+from compiler.mesh.generators import BY_ORIGIN, as_labelled, is_meant, selector_for
 from compiler.mesh.graph import KEYS
-from compiler.mesh.hostnames import HOSTNAMES, generated, is_meant
+from compiler.mesh.hostnames import generated, hostnames
 from compiler.mesh.services import (
     OTHER_KEYS,
-    SERVICE_KEYS,
+    PORTED_KEYS,
     SERVICE_RESOURCE,
     VIRTUAL_ADDRESS,
 )
@@ -36,11 +37,23 @@ ADDRESS_CLASH: Final = Code(
     "Rename one of them. The same is told of a name that a VirtualOutbound makes, as an error where the two are called "
     "on one port.",
 )
+_USUAL: Final = frozenset(
+    {
+        "local-mesh-external-service",
+        "local-universal-mesh-service",
+        "synced-headless-kube-mesh-service",
+        "synced-kube-mesh-service",
+        "synced-mesh-external-service",
+        "synced-mesh-multi-zone-service",
+        "synced-universal-mesh-service",
+    }
+)
+"""Those that Kuma makes for whatever there may be, as they are exported."""
 
 
 def check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
     """Services that nobody wrote have no place of their own, so the Mesh is where a clash is reported."""
-    keys = (*memo.ask(OTHER_KEYS, mesh), *memo.ask(SERVICE_KEYS, mesh))
+    keys = (*memo.ask(OTHER_KEYS, mesh), *memo.ask(PORTED_KEYS, mesh))
     services = [found for key in keys if (found := memo.ask(SERVICE_RESOURCE, key)) is not None]
     first: dict[str, Resource] = {}
     for service in services:
@@ -52,22 +65,51 @@ def check_virtual_addresses(memo: Memo, mesh: str) -> Iterator[Finding]:
 
 def check_hostnames(memo: Memo, generator: Resource) -> Iterator[Finding]:
     """One name stands for one service of a mesh; of several the first by kind and name has it."""
+    told = set[Finding]()
+    known = meant = False
     for mesh in sorted(key.name for key in memo.read(KEYS, ("Mesh", ""))):
-        owners: dict[str, ResourceKey] = {}
-        for key in (*memo.ask(OTHER_KEYS, mesh), *memo.ask(SERVICE_KEYS, mesh)):
-            service = memo.ask(SERVICE_RESOURCE, key)
-            if service is None:
-                continue
-            for name in memo.ask(HOSTNAMES, key):
-                owner = owners.setdefault(name, key)
-                if owner != key and generated(generator, service) == name:
-                    message = f"{name} would stand for {owner.type} {owner.name!r} and {key.type} {key.name!r}"
-                    yield Finding("/template", HOSTNAME_COLLISION, message, "put what tells them apart in the template")
-            if is_meant(generator, service) and generated(generator, service) is None:
-                message = (
-                    f"it gives no name for {key.type} {key.name!r}: a label is missing, or the text is no host name"
-                )
-                yield Finding("/template", NO_EFFECT, message)
+        services = [as_labelled(memo, one) for one in _services(memo, mesh)]
+        for zone in _views(memo, services):
+            told.update(_collisions(memo, generator, services, zone))
+            here = [one for one in services if is_meant(generator, one, zone)]
+            told.update(_nameless(one) for one in here if generated(generator, one, zone) is None)
+            meant = meant or bool(here)
+        known = known or any(selector_for(generator, one.key.type) is not None for one in services)
+    yield from sorted(told, key=lambda finding: finding.message)
+    if known and not meant and generator.name not in _USUAL:
+        hint = "compare the labels with those of the services: meshwright inspect"
+        yield Finding("/selector", NO_EFFECT, "no service of any mesh has these labels", hint, on_key=True)
+
+
+def _services(memo: Memo, mesh: str) -> Iterator[Resource]:
+    for key in (*memo.ask(OTHER_KEYS, mesh), *memo.ask(PORTED_KEYS, mesh)):
+        service = memo.ask(SERVICE_RESOURCE, key)
+        if service is not None:
+            yield service
+
+
+def _views(memo: Memo, services: Sequence[Resource]) -> Sequence[str]:
+    """The zones from which names may differ."""
+    if not memo.ask(BY_ORIGIN, None):
+        return ("",)
+    return sorted({key.name for key in memo.read(KEYS, ("Zone", ""))} | {one.zone for one in services} - {""}) or ("",)
+
+
+def _collisions(memo: Memo, generator: Resource, services: Iterable[Resource], zone: str) -> Iterator[Finding]:
+    owners: dict[str, ResourceKey] = {}
+    for service in services:
+        for name in hostnames(memo, service.key, zone):
+            owner = owners.setdefault(name, service.key)
+            if owner != service.key and generated(generator, service, zone) == name:
+                both = f"{owner.type} {owner.name!r} and {service.key.type} {service.key.name!r}"
+                hint = "put what tells them apart in the template"
+                yield Finding("/template", HOSTNAME_COLLISION, f"{name} would stand for {both}", hint)
+
+
+def _nameless(service: Resource) -> Finding:
+    named = f"{service.key.type} {service.key.name!r}"
+    message = f"it gives no name for {named}: a label is missing, or the text is no host name"
+    return Finding("/template", NO_EFFECT, message)
 
 
 def _clash(earlier: Resource, service: Resource, address: str) -> Finding:

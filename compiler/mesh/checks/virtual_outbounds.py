@@ -7,11 +7,11 @@ from compiler.diagnostics import Severity
 from compiler.memo import Memo, Query
 from compiler.mesh.checks.services import ADDRESS_CLASH, HOSTNAME_COLLISION
 from compiler.mesh.graph import NAMES, mesh_spec
-from compiler.mesh.hostnames import HOSTNAMES
+from compiler.mesh.hostnames import hostnames
 from compiler.mesh.services import (
     LEGACY_BLOCK,
     OTHER_KEYS,
-    SERVICE_KEYS,
+    PORTED_KEYS,
     SERVICE_RESOURCE,
     service_key,
     service_ports,
@@ -84,9 +84,9 @@ def _tags(named: Named) -> str:
 
 def _given(memo: Memo, mesh: str) -> Mapping[str, ResourceKey]:
     """Where nothing is called by ports, MeshServices are called by no name."""
-    ported = memo.ask(SERVICE_KEYS, mesh) if mesh_spec(memo, mesh).mesh_services.mode != _BY_TAGS else ()
+    ported = memo.ask(PORTED_KEYS, mesh) if mesh_spec(memo, mesh).mesh_services.mode != _BY_TAGS else ()
     keys = (*memo.ask(OTHER_KEYS, mesh), *ported)
-    return {name: key for key in reversed(keys) for name in memo.ask(HOSTNAMES, key)}
+    return {name: key for key in reversed(keys) for name in hostnames(memo, key, "")}
 
 
 def _at_address(memo: Memo, mesh: str) -> Mapping[str, ResourceKey]:

@@ -15,6 +15,7 @@ from compiler.mesh.services import (
     MESH_SERVICE,
     MULTI_ZONE,
     OFFERED,
+    PORTED_KEYS,
     SERVICE_KEYS,
     SERVICE_RESOURCE,
     TAGGED,
@@ -198,7 +199,7 @@ def _tagged_ports(memo: Memo, mesh: str) -> tuple[Port, ...]:
 
 
 def _service_keys(memo: Memo, mesh: str) -> Iterator[ResourceKey]:
-    yield from memo.ask(SERVICE_KEYS, mesh)
+    yield from memo.ask(PORTED_KEYS, mesh)
     yield from sorted(memo.read(KEYS, (MULTI_ZONE, mesh)))
 
 
