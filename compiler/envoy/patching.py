@@ -58,4 +58,6 @@ class Patching:
     """The part of the conf that may concern one of these; None where there is none."""
     additions: Callable[[Any], Iterable[tuple[Seen, Any]]]
     """What is added to every proxy: each with the part of the conf that makes it and may change it afterwards."""
+    texts: Callable[[Any], frozenset[str]]
+    """All that the changes write, of which some may be what Kuma 2 calls a cluster."""
     apply: Callable[[Any, Sequence[Thing]], Outcome]

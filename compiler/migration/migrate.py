@@ -9,6 +9,7 @@ from typing import Any
 from compiler.diagnostics import Diagnostic, Position
 from compiler.formatting.canonical import Formatter
 from compiler.migration.meeting import list_met
+from compiler.migration.names import list_renamed
 from compiler.migration.newer import Renewal, renew
 from compiler.migration.passages import Passages, cut
 from compiler.migration.surroundings import Known, Said, survey
@@ -108,12 +109,24 @@ def migrate(tree: SourceTree, settings: Settings, schemas: Schemas) -> Migration
         _place(parsed[path][0], tree, list(each), formatter)
         for path, each in groupby(rewritten, lambda one: one.read.document.file)
     ]
-    return Migration(
+    migration = Migration(
         tuple(change for change, _ in placed if change is not None),
         tuple(remark for _, kept in placed for remark in kept),
         tuple(remark for one in drafted for remark in one.differing),
         tuple(finding for _, one in parsed.values() for finding in one.diagnostics if one.failed),
     )
+    return _with_names(migration, tree, schemas) if any(map(_gives_names, drafted)) else migration
+
+
+def _gives_names(one: _Drafted) -> bool:
+    return one.converted and any(draft.said.envelope.type == "HostnameGenerator" for draft in one.drafts)
+
+
+def _with_names(migration: Migration, tree: SourceTree, schemas: Schemas) -> Migration:
+    """What becomes of names only the whole repository tells, read as it is and as it would be."""
+    renamed = list_renamed(tree, migrated_tree(tree, migration), schemas)
+    remarks = [*migration.differing, *(Remark(position, message) for position, message in renamed)]
+    return replace(migration, differing=tuple(sorted(remarks, key=lambda one: one.position)))
 
 
 def migrated_tree(tree: SourceTree, migration: Migration) -> SourceTree:
@@ -158,7 +171,7 @@ def _draft(read: _Read, known: Known) -> _Drafted:
     if refused:
         return _Drafted(read, (_Draft(read.document.value, said, _itself),), kept=_remarks(read, refused))
     drafts = tuple(
-        _Draft(one.value, _said(one.type, one.value), one.placement.locate)
+        _Draft(one.value, _said(one.type, one.value, said.title), one.placement.locate)
         for one in write_documents(said.envelope, conversion)
     )
     met = (why for one in drafts for why in list_met(one.said.envelope, one.said.content, known))
@@ -170,13 +183,14 @@ def _itself(pointer: str) -> str:
     return f"/spec{pointer}"
 
 
-def _said(kind: str, value: Mapping[str, Any]) -> Said:
+def _said(kind: str, value: Mapping[str, Any], former: str) -> Said:
     envelope = read_envelope(kind, value)
-    return Said(envelope, envelope.content(value))
+    return Said(envelope, envelope.content(value), former)
 
 
 def _remarks(read: _Read, findings: Iterable[Finding]) -> tuple[Remark, ...]:
-    return tuple(_remark(read, found.pointer, found.message) for found in findings)
+    """Each at the place that `validate` gives it."""
+    return tuple(Remark(read.document.position(one.pointer, key=one.on_key), one.message) for one in findings)
 
 
 def _rewrite(one: _Drafted, known: Known) -> _Rewritten:

@@ -110,10 +110,9 @@ def _rules(one: Said, known: Known) -> list[Mapping[str, Any]] | str:
     """Or why there can be none."""
     kind, entries = one.envelope.type, one.content["from"]
     if kind == "MeshTrafficPermission":
-        if one.envelope.mesh not in known.only_allowing:
-            return (
-                "of from the more specific policy decides, and rules add up; the permissions of this mesh also refuse"
-            )
+        hindrances = known.hindrances.get(one.envelope.mesh, ())
+        if hindrances:
+            return next((each for each in hindrances if each.title == one.title), hindrances[0]).reason
         return [{"default": {"allow": [_caller(one.envelope.mesh, entry["targetRef"]) for entry in entries]}}]
     if all(entry["targetRef"] == _EVERYBODY for entry in entries) and kind in _ADDING_UP | {"MeshFaultInjection"}:
         return [{"default": entry["default"]} for entry in entries]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from compiler.resources.envelope import Envelope
 from compiler.resources.legacy.conversion import Surroundings
@@ -15,10 +15,23 @@ _BECOME: Final = frozenset(kind for kinds in TARGETS.values() for kind in kinds)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A document of the mesh, normalised: who it is about, and what it says."""
+    """A document of the mesh, normalised: who it is about, and what it says; `former` is what it was, if another."""
 
     envelope: Envelope
     content: Mapping[str, Any]
+    former: str = ""
+
+    @property
+    def title(self) -> str:
+        """As its author knows it."""
+        return self.former or f"{self.envelope.type} {self.envelope.name}"
+
+
+class Hindrance(NamedTuple):
+    """A permission beside which none of its mesh can become rules, and why."""
+
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +49,12 @@ class Known:
     """By mesh what a conversion must know, and every proxy.
 
     `skipping` are the kinds of policies that a mesh has none of from the start, `written` the names of those newer
-    ones, by mesh and type, that somebody wrote.
+    ones, by mesh and type, that somebody wrote. `hindrances` are there where permissions have to stay `from`.
     """
 
     surroundings: Mapping[str, Surroundings] = field(default_factory=dict)
     proxies: tuple[Proxy, ...] = ()
-    only_allowing: frozenset[str] = frozenset()
+    hindrances: Mapping[str, Sequence[Hindrance]] = field(default_factory=dict)
     skipping: Mapping[str, Sequence[str]] = field(default_factory=dict)
     written: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
@@ -64,7 +77,7 @@ def survey(documents: Sequence[Said]) -> Known:
         for name in names
     }
     skipping = {name: content.get("skipCreatingInitialPolicies") or () for name, content in meshes.items()}
-    return Known(surroundings, proxies, _only_allowing(documents), skipping, _written(documents))
+    return Known(surroundings, proxies, _hindrances(documents), skipping, _written(documents))
 
 
 def _written(documents: Iterable[Said]) -> Mapping[tuple[str, str], Sequence[str]]:
@@ -102,23 +115,35 @@ def _protocols(proxies: Iterable[Proxy]) -> Mapping[str, str]:
     return {service: next(iter(protocols)) for service, protocols in spoken.items() if len(protocols) == 1}
 
 
-def _only_allowing(documents: Sequence[Said]) -> frozenset[str]:
-    """Meshes whose permissions only allow, and only what a certificate shows, so that all of them may add up."""
-    meshes = {one.envelope.mesh for one in documents if one.envelope.type == "MeshTrafficPermission"}
-    refusing = {
-        one.envelope.mesh
-        for one in documents
-        if one.envelope.type == "TrafficPermission"
-        or (one.envelope.type == "MeshTrafficPermission" and not _only_allows(one.content))
-    }
-    return frozenset(meshes - refusing)
+def _hindrances(documents: Iterable[Said]) -> Mapping[str, Sequence[Hindrance]]:
+    found: dict[str, list[Hindrance]] = {}
+    for one in documents:
+        reason = _why_not_rules(one)
+        if reason is not None:
+            found.setdefault(one.envelope.mesh, []).append(Hindrance(one.title, reason))
+    return found
 
 
-def _only_allows(spec: Mapping[str, Any]) -> bool:
+def _why_not_rules(one: Said) -> str | None:
+    """None where it only allows, and only whom a certificate shows, so that all such permissions may add up."""
+    kind, spec = one.envelope.type, one.content
+    if kind == "TrafficPermission":
+        return f"{one.title} stays and is from, which is passed over where there are rules"
+    if kind != "MeshTrafficPermission":
+        return None
+    if "rules" in spec:
+        return f"from is passed over where there are rules, as {one.title} has: as rules it would hold beside them"
     entries = spec.get("from", ())
-    return "rules" not in spec and all(
-        entry.get("default", {}).get("action") == "Allow" and shown(entry["targetRef"]) is not None for entry in entries
-    )
+    said = next((entry["default"]["action"] for entry in entries if entry["default"]["action"] != "Allow"), None)
+    if said is not None:
+        refuses = "refuses whom it does not name" if one.former else f"says {said}"
+        return f"of from the more specific policy decides, and rules add up: {one.title} {refuses}"
+    hidden = next((target for target in (entry["targetRef"] for entry in entries) if shown(target) is None), None)
+    if hidden is None:
+        return None
+    asked = [*sorted({*hidden.get("tags", {})} - {SERVICE}), *(["proxyTypes"] if "proxyTypes" in hidden else ())]
+    means = f"by {', '.join(asked)}" if asked else f"as a {hidden['kind']}"
+    return f"rules tell callers by their certificates, and {one.title} tells them {means}, which none shows"
 
 
 def shown(target: Mapping[str, Any]) -> str | None:

@@ -47,6 +47,7 @@ from compiler.mesh.order import Origin
 from compiler.mesh.proxy import Known, Proxy
 from compiler.mesh.value import Applied, Value
 from compiler.mesh.zones.passing import ZoneGate
+from compiler.snapshot.cluster_names import rename_clusters
 from compiler.snapshot.origins import (
     direct_origins,
     gate_origins,
@@ -102,12 +103,16 @@ Made = tuple[Built, Iterable[Origin]]
 
 
 class Patched(Value, frozen=True):
-    """A part, by the name of the query that would have made it, and the changes that may concern it."""
+    """A part, by the name of the query that would have made it, and the changes that may concern it.
+
+    `clusters` are names of Kuma 2 that the changes write, each with ours.
+    """
 
     query: str
     part: Any
     seen: tuple[Seen, ...]
     applied: Applied
+    clusters: tuple[tuple[str, str], ...] = ()
 
 
 class _Concern(NamedTuple):
@@ -126,10 +131,12 @@ def with_patches(parts: Iterable[PartKey], proxy: Proxy, policies: Policies) -> 
     if concern is None:
         yield from parts
         return
+    known = [(query, part, _SEEN[query.name](part, concern) if query.name in _SEEN else ()) for query, part in parts]
+    added = tuple(concern.patching.additions(concern.applied.conf))
+    clusters = _clusters(concern, [*(one for _, _, seen in known for one in seen), *(one for one, _ in added)])
     taken: set[str] = set()
     part: Any
-    for query, part in parts:
-        seen = _SEEN[query.name](part, concern) if query.name in _SEEN else ()
+    for query, part, seen in known:
         narrowed = concern.patching.narrow(concern.applied.conf, seen)
         if query.name in _FOLDED:
             if part.name not in taken:
@@ -139,9 +146,9 @@ def with_patches(parts: Iterable[PartKey], proxy: Proxy, policies: Policies) -> 
         else:
             if query.name in _FOLDING:
                 taken.add(part.name)
-            yield PATCHED, Patched(query.name, part, seen, replace(concern.applied, conf=narrowed))
-    for one, conf in concern.patching.additions(concern.applied.conf):
-        yield PATCHED, Patched(ADDED, None, (one,), replace(concern.applied, conf=conf))
+            yield PATCHED, _changed_part(concern, query.name, part, seen, narrowed, clusters)
+    for one, conf in added:
+        yield PATCHED, _changed_part(concern, ADDED, None, (one,), conf, clusters)
 
 
 ADDED: Final = "added"
@@ -154,6 +161,26 @@ def _concern(proxy: Proxy, policies: Policies) -> _Concern | None:
         return None
     known = proxy.known or Known((), ())
     return _Concern(proxy, *chosen, {name: (number,) for name, number in known.ports}, dict(known.tags))
+
+
+def _clusters(concern: _Concern, seen: Iterable[Seen]) -> Mapping[str, str]:
+    """What the changes write and Kuma 2 calls one cluster of the proxy, with its name; no name of a cluster itself."""
+    clusters = [one for one in seen if one.type is ResourceType.CLUSTER]
+    wanted = concern.patching.texts(concern.applied.conf).difference(one.name for one in clusters)
+    found: dict[str, set[str]] = {}
+    for one in clusters if wanted else ():
+        for name in wanted.intersection(one.names):
+            found.setdefault(name, set()).add(one.name)
+    return {name: next(iter(meant)) for name, meant in sorted(found.items()) if len(meant) == 1}
+
+
+def _changed_part(
+    concern: _Concern, query: str, part: Any, seen: tuple[Seen, ...], conf: Any, clusters: Mapping[str, str]
+) -> Patched:
+    """With the names alone that its own changes write, so that it is shared by all whose changes mean the same."""
+    texts = concern.patching.texts(conf) if clusters else ()
+    named = tuple((name, ours) for name, ours in clusters.items() if name in texts)
+    return Patched(query, part, seen, replace(concern.applied, conf=conf), named)
 
 
 def changes_of(proxy: Proxy, parts: Sequence[Part], policies: Policies) -> tuple[tuple[Origin, bool], ...]:
@@ -191,11 +218,19 @@ def _patched(memo: Memo, patched: Patched) -> Part:
     folding = Folding(built)
     things = [_thing(kind, message, patched, folding) for kind, message in built if kind in _CHANGED]
     outcome = patching.apply(patched.applied.conf, things)
+    _name_clusters(outcome.things, dict(patched.clusters))
     parts = [_rendered(memo, thing, folding, origins) for thing in outcome.things]
     parts.append(render_each(memo, tuple(folding.rest()), origins))
     whole = join_parts(parts)
     mistakes = [Problem(PATCH_FAILS, text, (origin,)) for origin, text in outcome.mistakes]
     return whole._replace(problems=(*mistakes, *whole.problems), matched=outcome.matched)
+
+
+def _name_clusters(things: Iterable[Thing], clusters: Mapping[str, str]) -> None:
+    """Only what was changed can have a name of Kuma 2."""
+    for thing in things if clusters else ():
+        if thing.touched and thing.message is not None:
+            rename_clusters(thing.message, lambda name: clusters.get(name, name))
 
 
 _CHANGED: Final = frozenset({ResourceType.LISTENER, ResourceType.CLUSTER})

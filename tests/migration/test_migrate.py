@@ -11,6 +11,7 @@ from compiler.cli.exits import FINE, FOUND, USAGE
 from compiler.cli.main import run
 from compiler.migration.effect import compare
 from compiler.migration.migrate import Migration, migrate, migrated_tree
+from compiler.pipeline import Compiler
 from compiler.resources.later import LEGACY_TYPES
 from compiler.resources.settings import Settings
 from tests.schematic import contents
@@ -217,6 +218,86 @@ def test_permissions_become_rules_only_where_none_of_the_mesh_refuses() -> None:
     files = {"mesh.yaml": MESH, "a.yaml": allowing, "b.yaml": refusing.replace("name: one", "name: two")}
     assert _migrate(files).changes == ()
     assert len(_migrate(files).kept) == 3
+
+
+ADDING_UP = "of from the more specific policy decides, and rules add up: "
+PASSED_OVER = "from is passed over where there are rules"
+SHOWN = "rules tell callers by their certificates, and "
+LEGACY_PERMISSION = LEGACY.split("---\n")[1].replace("web-to-backend", "old")
+
+
+def _kept(*documents: str) -> list[str]:
+    """Of the first document: why it stays `from`."""
+    files = {f"{number}.yaml": document for number, document in enumerate(documents)}
+    kept = _migrate({"mesh.yaml": MESH, **files}).kept
+    return [one.message for one in kept if one.position.file == "0.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (PERMISSION.replace("ALLOWED", "Deny"), f"{ADDING_UP}MeshTrafficPermission two says Deny"),
+        (
+            PERMISSION.replace("ALLOWED", "AllowWithShadowDeny"),
+            f"{ADDING_UP}MeshTrafficPermission two says AllowWithShadowDeny",
+        ),
+        (
+            PERMISSION.replace("ALLOWED", "Allow").replace(
+                "MeshService, name: web", "MeshSubset, tags: {kuma.io/service: web, version: v1, team: a}"
+            ),
+            f"{SHOWN}MeshTrafficPermission two tells them by team, version, which none shows",
+        ),
+        (
+            PERMISSION.replace("ALLOWED", "Allow").replace("MeshService, name: web", "Mesh, proxyTypes: [Sidecar]"),
+            f"{SHOWN}MeshTrafficPermission two tells them by proxyTypes, which none shows",
+        ),
+        (
+            PERMISSION.replace("from: [{targetRef: {kind: MeshService, name: web}, ", "rules: [{").replace(
+                "action: ALLOWED", "allow: [{spiffeID: {type: Exact, value: spiffe://default/web}}]"
+            ),
+            f"{PASSED_OVER}, as MeshTrafficPermission two has: as rules it would hold beside them",
+        ),
+        (LEGACY_PERMISSION, f"{ADDING_UP}TrafficPermission old refuses whom it does not name"),
+        (
+            LEGACY_PERMISSION.replace("service: web", "service: web, version: '*'"),
+            "TrafficPermission old stays and is from, which is passed over where there are rules",
+        ),
+    ],
+)
+def test_why_a_permission_stays_names_the_one_in_its_way(other: str, reason: str) -> None:
+    allowing = PERMISSION.replace("ALLOWED", "Allow")
+    assert _kept(allowing, other.replace("name: one", "name: two")) == [reason]
+
+
+def test_a_permission_that_is_in_its_own_way_is_named_itself() -> None:
+    refusing = PERMISSION.replace("ALLOWED", "Deny")
+    assert _kept(refusing, refusing.replace("name: one", "name: two")) == [
+        f"{ADDING_UP}MeshTrafficPermission one says Deny"
+    ]
+    assert _kept(refusing.replace("name: one", "name: two"), refusing) == [
+        f"{ADDING_UP}MeshTrafficPermission two says Deny"
+    ]
+
+
+TWO_IDLE = """type: Timeout
+mesh: default
+name: two
+sources: [{match: {kuma.io/service: '*'}}]
+destinations: [{match: {kuma.io/service: backend}}]
+conf:
+  tcp: {idleTimeout: 1h}
+  http:
+    requestTimeout: 1s
+    idleTimeout: 2h
+"""
+
+
+def test_what_validate_finds_too_has_the_same_place() -> None:
+    tree = tree_of({"mesh.yaml": MESH, "policies.yaml": TWO_IDLE})
+    validated = {(one.message, one.position) for one in Compiler(SCHEMAS).compile(tree).diagnostics}
+    remarks = {(one.message, one.position) for one in migrate(tree, Settings(), SCHEMAS).differing}
+    assert remarks
+    assert remarks <= validated
 
 
 @pytest.fixture

@@ -119,6 +119,34 @@ def test_whether_a_modification_finds_something_is_told_of_all_proxies() -> None
     assert found.diagnostics == ()
 
 
+def test_what_is_added_is_shared_by_proxies_for_which_its_names_of_clusters_mean_the_same() -> None:
+    """Another change of the same document names a cluster that one of them has."""
+    tcp = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    proxy = {"name": "tcp", "typedConfig": {"@type": tcp, "statPrefix": "extra", "cluster": "backend"}}
+    address = {"socketAddress": {"address": "127.0.0.1", "portValue": 7777}}
+    listener = {"name": "extra", "address": address, "filterChains": [{"filters": [proxy]}]}
+    adding = {"listener": {"operation": "Add", "value": json.dumps(listener)}}
+    renaming = {"cluster": {"operation": "Patch", "match": {"name": "db"}, "value": "altStatName: db"}}
+    both = [{"port": 1001, "tags": {"kuma.io/service": "backend"}}, {"port": 1002, "tags": {"kuma.io/service": "db"}}]
+    wider = {**replica(2), "networking": {**replica(2)["networking"], "outbound": both}}
+    selected = {"kind": "MeshSubset", "tags": {"kuma.io/service": "web"}}
+
+    compiled = compile_mesh(replica(1), wider, patch(adding, renaming, **selected))
+
+    assert compiled.value.counters["patched parts"] == 2
+    for number in (1, 2):
+        assert "kri_msvc_default___backend_" in resources(compiled, f"web-{number}", "listeners")["extra"]
+
+
+def test_a_name_of_kuma_2_is_taken_for_no_cluster_that_this_proxy_lacks() -> None:
+    named = {"op": "replace", "path": "/routes/0/route/cluster", "value": "db"}
+    change = {"virtualHost": {"operation": "Patch", "match": {"origin": "outbound"}, "jsonPatches": [named]}}
+    compiled = compile_mesh(replica(1), patch(change, kind="MeshSubset", tags={"kuma.io/service": "web"}))
+
+    assert [one.code.word for one in compiled.diagnostics] == ["patch-fails"]
+    assert "names the cluster 'db', which this proxy does not have" in compiled.diagnostics[0].message
+
+
 def test_an_address_that_is_not_shared_may_not_be_copied() -> None:
     copied = {"op": "copy", "from": "/address/socketAddress/address", "path": "/statPrefix"}
     stray = {"listener": {"operation": "Patch", "match": {"origin": "inbound"}, "jsonPatches": [copied]}}

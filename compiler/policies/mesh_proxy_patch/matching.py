@@ -1,6 +1,8 @@
 """Which listeners and clusters a modification is about, as far as that is known before they are made."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -10,7 +12,7 @@ from compiler.envoy.patching import Seen
 from compiler.envoy.resources import ResourceType
 from compiler.mesh.order import Origin
 from compiler.policies.mesh_proxy_patch.conf import Modification, ProxyPatch
-from compiler.policies.mesh_proxy_patch.values import PatchError, read_value
+from compiler.policies.mesh_proxy_patch.values import PatchError, read_value, read_yaml
 
 ADDED: Final = "mesh-proxy-patch"
 """Where what a modification adds comes from."""
@@ -44,6 +46,27 @@ def added(modification: Modification) -> Seen:
     except PatchError:
         return Seen(kind, "", (ADDED,))
     return Seen(kind, value.name, (ADDED,))
+
+
+def texts(conf: ProxyPatch) -> frozenset[str]:
+    """Every text of the values; one that cannot be read is reported where it is applied."""
+    return frozenset(text for one in conf.modifications for value in _values(one) for text in _texts(value))
+
+
+def _values(modification: Modification) -> Iterator[Any]:
+    if modification.patches:
+        yield from (patch.get("value") for patch in json.loads(modification.patches))
+    if modification.value:
+        with suppress(PatchError):
+            yield read_yaml(modification.value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def adds(modification: Modification) -> bool:

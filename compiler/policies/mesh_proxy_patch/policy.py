@@ -10,7 +10,7 @@ from compiler.mesh.policy import PolicyKind
 from compiler.policies.mesh_proxy_patch.apply import apply
 from compiler.policies.mesh_proxy_patch.checks import check
 from compiler.policies.mesh_proxy_patch.conf import LIST, ProxyPatch, collect
-from compiler.policies.mesh_proxy_patch.matching import additions, narrow, places
+from compiler.policies.mesh_proxy_patch.matching import additions, narrow, places, texts
 from compiler.resources.model import Policy as PolicySpec
 from compiler.resources.target_ref import TargetMatrix
 
@@ -54,5 +54,5 @@ POLICY: Final = Policy(
         label_keys=label_keys,
         check=check,
     ),
-    Hooks(patching=Patching(places, narrow, additions, apply)),
+    Hooks(patching=Patching(places, narrow, additions, texts, apply)),
 )
