@@ -15,7 +15,7 @@ from compiler.mesh.graph import HEAD, KEYS, RESOURCE, SHOWN_AS, Head
 from compiler.mesh.http_route import Backend, HttpRoute
 from compiler.mesh.kinds import KINDS, SPEAKING
 from compiler.mesh.match import has_labels
-from compiler.mesh.members import DESTINATION
+from compiler.mesh.members import DESTINATION, MEMBERS
 from compiler.mesh.merge import RouteRule, merge_route_rules
 from compiler.mesh.order import Item, Origin
 from compiler.mesh.policy import FindBackend, PolicyKind
@@ -34,7 +34,7 @@ from compiler.mesh.services import (
 )
 from compiler.mesh.shape import Shape
 from compiler.mesh.value import Applied, Confs, Value
-from compiler.resources.model import SERVICE, BackendReference, Resource, ResourceKey
+from compiler.resources.model import SERVICE, ZONE, BackendReference, Resource, ResourceKey
 
 HTTP: Final = frozenset({"http", "http2", "grpc"})
 
@@ -122,11 +122,28 @@ def backend_port(memo: Memo, reference: BackendReference, mesh: str, namespace: 
     """
     ports = resolve_reference(memo, reference, mesh, namespace)
     if not ports:
-        return None
+        return port_in_zone(memo, reference, mesh)
     first = ports[0].service
     if reference.kind == "MeshService" and reference.port is None and memo.read(RESOURCE, first) is None:
         return Port(first, "")
     return ports[0] if sum(port.service == first for port in ports) == 1 else None
+
+
+def port_in_zone(memo: Memo, reference: BackendReference, mesh: str) -> Port | None:
+    """By labels, one of them the zone: of a service that nobody wrote, which is one for all zones, the proxies there.
+
+    Where it has a single port, for they are called by its tags.
+    """
+    zone = (reference.labels or {}).get(ZONE, "")
+    labels = {label: value for label, value in (reference.labels or {}).items() if label != ZONE}
+    for key in memo.ask(PORTED_KEYS, mesh) if zone and reference.kind == MESH_SERVICE else ():
+        service = memo.ask(SERVICE_RESOURCE, key)
+        if service is None or len(service_ports(service)) != 1 or not has_labels(as_labelled(memo, service), labels):
+            continue
+        port = tag_port(mesh, {SERVICE: key.name, ZONE: zone})
+        if memo.read(RESOURCE, key) is None and memo.ask(MEMBERS, port):
+            return port if reference.port in (None, service_ports(service)[0].port) else None
+    return None
 
 
 def _referenced(memo: Memo, reference: BackendReference, mesh: str, namespace: str) -> Iterator[Resource | None]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from compiler.resources.later import LEGACY_TYPES
+from compiler.resources.later import GONE_TYPES, LEGACY_TYPES
 from compiler.resources.model import MESH, ResourceKey
 
 GLOBAL_TYPES: Final = frozenset(
@@ -45,7 +45,7 @@ CLUSTER_TYPES: Final = LEGACY_TYPES | {
 """Types that have no namespace on Kubernetes."""
 SNAKE_TYPES: Final = PROTO_TYPES | {"DataplaneSet"}
 SYSTEM_NAMESPACE: Final = "kuma-system"
-_SYSTEM_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, "kong-mesh-system"})
+SYSTEM_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, "kong-mesh-system"})
 _DEFAULT_NAMESPACE: Final = "default"
 _SECRET_TYPES: Final = frozenset({"system.kuma.io/secret", "system.kuma.io/global-secret"})
 """Of Secrets of Kubernetes that are Kuma's."""
@@ -94,7 +94,7 @@ class Envelope:
     @property
     def is_of_system(self) -> bool:
         """Whether it stands where Kuma or Kong Mesh is installed."""
-        return self.namespace in _SYSTEM_NAMESPACES
+        return self.namespace in SYSTEM_NAMESPACES
 
     @property
     def is_of_users(self) -> bool:
@@ -132,7 +132,7 @@ def type_of(value: Mapping[str, Any], known: frozenset[str]) -> str | None:
     claimed = value.get("type")
     if not isinstance(claimed, str):
         return None
-    if claimed in LEGACY_TYPES:
+    if claimed in LEGACY_TYPES or claimed in GONE_TYPES:
         return claimed if "mesh" in value else None
     return claimed if claimed in known or _OURS.fullmatch(claimed) else None
 

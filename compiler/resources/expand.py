@@ -7,8 +7,18 @@ from msgspec.structs import replace
 
 from compiler.resources.envelope import Envelope
 from compiler.resources.labels import compute_labels, tagged_zone
-from compiler.resources.model import DISPLAY_NAME, ZONE, Dataplane, DataplaneSet, Instance, Resource, ResourceKey
+from compiler.resources.model import (
+    DISPLAY_NAME,
+    ZONE,
+    Dataplane,
+    DataplaneSet,
+    Instance,
+    Networking,
+    Resource,
+    ResourceKey,
+)
 from compiler.resources.resource_set import Placement
+from compiler.resources.zone_tags import tag_networking
 
 
 def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[tuple[Resource, Placement]]:
@@ -16,9 +26,14 @@ def expand_instances(envelope: Envelope, dataplanes: DataplaneSet) -> Iterator[t
     template = dataplanes.template
     computed = dict(compute_labels(envelope, {}))
     computed.setdefault(ZONE, tagged_zone(Dataplane(template.networking).tag_sets))
+    zoned: dict[str, Networking] = {}
     for index, instance in enumerate(dataplanes.instances):
-        spec = Dataplane(replace(template.networking, address=instance.address), template.metrics, template.probes)
-        yield Resource(_key(envelope, instance), _labels(envelope, instance, computed), spec), place_instance(index)
+        labels = _labels(envelope, instance, computed)
+        zone = labels.get(ZONE, "")
+        if zone not in zoned:
+            zoned[zone] = tag_networking(template.networking, zone) if zone else template.networking
+        spec = Dataplane(replace(zoned[zone], address=instance.address), template.metrics, template.probes)
+        yield Resource(_key(envelope, instance), labels, spec), place_instance(index)
 
 
 @lru_cache(maxsize=1024)

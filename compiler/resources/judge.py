@@ -19,15 +19,16 @@ from compiler.resources.envelope import (
 from compiler.resources.expand import expand_instances
 from compiler.resources.findings import BAD_NAME, BAD_VALUE, SECRET_IN_GIT, UNKNOWN_TYPE, Finding, join
 from compiler.resources.labels import check_labels, compute_labels
-from compiler.resources.later import LEGACY_TYPES, check_later
+from compiler.resources.later import GONE_TYPES, LEGACY_TYPES, check_later
 from compiler.resources.legacy.resources import Converted, convert_document
-from compiler.resources.model import SPECS, DataplaneSet, Mesh, Policy, Resource
+from compiler.resources.model import SPECS, ZONE, DataplaneSet, Mesh, Policy, Resource
 from compiler.resources.remaining import find_remaining
 from compiler.resources.resource_set import Placement
 from compiler.resources.schema import Schemas
 from compiler.resources.stray import find_stray
 from compiler.resources.suggest import did_you_mean, one_of
 from compiler.resources.values import decode
+from compiler.resources.zone_tags import tag_proxy
 
 _CONVERTED: Final = LEGACY_TYPES - SPECS.keys()
 """Types that are compiled as newer policies."""
@@ -121,7 +122,8 @@ def _holds_content(written: object) -> bool:
 
 def _unknown_type(kind: str, value: Mapping[str, Any], schemas: Schemas) -> Iterator[Finding]:
     pointer = "/kind" if "apiVersion" in value else "/type"
-    hint = did_you_mean(kind, schemas.types) or f"the types are {one_of(schemas.types)}"
+    near = f"write a {GONE_TYPES[kind]} instead" if kind in GONE_TYPES else did_you_mean(kind, schemas.types)
+    hint = near or f"the types are {one_of(schemas.types)}"
     yield Finding(pointer, UNKNOWN_TYPE, f"unknown type {kind[:64]!r}" if kind else "the resource has no kind", hint)
 
 
@@ -156,8 +158,8 @@ def _check_namespace(envelope: Envelope) -> Iterator[Finding]:
 
 
 def _resources(envelope: Envelope, content: Mapping[str, Any]) -> Iterator[tuple[Resource, Placement]]:
-    spec = decode(SPECS.get(envelope.type, Policy), content)
-    resource = Resource(envelope.key, compute_labels(envelope, content), spec)
+    spec, labels = decode(SPECS.get(envelope.type, Policy), content), compute_labels(envelope, content)
+    resource = Resource(envelope.key, labels, tag_proxy(spec, labels.get(ZONE, "")))
     return _with_instances(envelope, resource, Placement(envelope.prefix, labels=envelope.labels_pointer))
 
 

@@ -22,6 +22,8 @@ LEGACY_TYPES: Final = frozenset(
     )
 )
 """Kuma's policies from before targetRef; their names are common words, so a document needs a `mesh` too."""
+GONE_TYPES: Final[Mapping[str, str]] = {"OPAPolicy": "MeshOPA"}
+"""Kong Mesh's policies from before targetRef, and what does their work; in Universal form they need a `mesh` too."""
 
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "ExternalService": (

@@ -4,7 +4,9 @@ import pytest
 
 from compiler.diagnostics import Checked
 from compiler.inspecting.chosen import show_hostnames
+from compiler.mesh.members import MEMBERS
 from compiler.mesh.routing import resolve_reference
+from compiler.mesh.upstreams import destination_port
 from compiler.pipeline import Compiled, Compiler, compile_tree
 from compiler.resources.model import BackendReference, ResourceKey
 from tests.trees import SCHEMAS, resolve_proxy, tree_of
@@ -114,6 +116,37 @@ def test_a_service_that_nobody_wrote_has_the_labels_that_kuma_gives_it(labels: s
     reference = BackendReference(kind="MeshService", labels=wanted, port=80)
     found = resolve_reference(_compile().value.memo, reference, "default", "")
     assert [one.service.name for one in found] == (["db"] if means else [])
+
+
+_ROUTE = """
+type: MeshHTTPRoute
+mesh: default
+name: by-zone
+spec:
+  targetRef: {kind: Mesh}
+  to:
+  - targetRef: {kind: MeshService, name: web}
+    rules:
+    - matches: [{path: {type: PathPrefix, value: /}}]
+      default: {backendRefs: [{kind: MeshService, labels: {kuma.io/display-name: db, kuma.io/zone: ZONE}, port: 80}]}
+"""
+
+
+@pytest.mark.parametrize(("zone", "taken"), [("east", {"db-e"}), ("west", {"db-w"}), ("north", None)])
+def test_requests_are_sent_to_the_proxies_of_one_zone(zone: str, taken: set[str] | None) -> None:
+    """Of a service in several zones, as between MeshServices that each zone's control plane makes."""
+    compiled = _compile(_proxy("db-e", "db", "east", 7), _ROUTE.replace("ZONE", zone))
+    codes = {one.code.word for one in compiled.diagnostics}
+    proxy = resolve_proxy(compiled.value.memo, ResourceKey("Dataplane", "default", "web-e"))
+    sent = [
+        {one.dataplane.name for one in compiled.value.memo.ask(MEMBERS, destination_port(backend.destination))}
+        for call in proxy.outbounds
+        for route in call.routes
+        for backend in route.backends
+        if backend.destination is not None and route.origins
+    ]
+    assert ("dangling-ref" in codes) == (taken is None)
+    assert sent == ([taken] if taken is not None else [])
 
 
 def test_one_that_is_about_nothing_is_named() -> None:

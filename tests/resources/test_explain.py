@@ -305,3 +305,16 @@ def test_a_type_that_is_nearly_right_is_suggested() -> None:
         "unknown type 'MeshTimout'",
         "did you mean MeshTimeout?",
     )
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["type: OPAPolicy\nmesh: default\nname: o\n", "apiVersion: kuma.io/v1alpha1\nkind: OPAPolicy\nmesh: default\n"],
+)
+def test_for_a_type_that_is_gone_its_successor_is_named(head: str) -> None:
+    found = the_only(f"{head}selectors: []\n")
+    assert (str(found.code), found.message, found.hint) == (
+        "unknown-type",
+        "unknown type 'OPAPolicy'",
+        "write a MeshOPA instead",
+    )

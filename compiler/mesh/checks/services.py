@@ -72,7 +72,7 @@ def check_hostnames(memo: Memo, generator: Resource) -> Iterator[Finding]:
         for zone in _views(memo, services):
             told.update(_collisions(memo, generator, services, zone))
             here = [one for one in services if is_meant(generator, one, zone)]
-            told.update(_nameless(one) for one in here if generated(generator, one, zone) is None)
+            told.update(_nameless(generator, here, zone))
             meant = meant or bool(here)
         known = known or any(selector_for(generator, one.key.type) is not None for one in services)
     yield from sorted(told, key=lambda finding: finding.message)
@@ -106,10 +106,14 @@ def _collisions(memo: Memo, generator: Resource, services: Iterable[Resource], z
                 yield Finding("/template", HOSTNAME_COLLISION, f"{name} would stand for {both}", hint)
 
 
-def _nameless(service: Resource) -> Finding:
-    named = f"{service.key.type} {service.key.name!r}"
-    message = f"it gives no name for {named}: a label is missing, or the text is no host name"
-    return Finding("/template", NO_EFFECT, message)
+def _nameless(generator: Resource, services: Sequence[Resource], zone: str) -> Iterator[Finding]:
+    """One that nobody wrote is for all zones: where one is written for each, those have the name."""
+    named = {one.name for one in services if generated(generator, one, zone) is not None}
+    for service in services:
+        if service.name not in named:
+            key = service.key
+            message = f"it gives no name for {key.type} {key.name!r}: a label is missing, or the text is no host name"
+            yield Finding("/template", NO_EFFECT, message)
 
 
 def _clash(earlier: Resource, service: Resource, address: str) -> Finding:

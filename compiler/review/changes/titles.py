@@ -92,7 +92,7 @@ def title_of(changes: Sequence[ResourceChange], snapshots: Sequence[Snapshot]) -
         said = {(_word(change.type, one), _json(one.before), _json(one.after)) for change, one in fields}
         if len(said) == 1 and _is_scalar(changes[0].fields[0]):
             return _of_field(changes[0], changes[0].fields[0], whose(changes, snapshots))
-    if renamed := _of_identity(changes):
+    if renamed := _of_identity(changes, snapshots):
         return renamed
     if (routed := _of_routing(changes, snapshots)) is not None:
         return routed
@@ -101,13 +101,19 @@ def title_of(changes: Sequence[ResourceChange], snapshots: Sequence[Snapshot]) -
     return _counts(changes, snapshots)
 
 
-def _of_identity(changes: Sequence[ResourceChange]) -> str:
-    """A proxy that is of another service now, with the certificate that says so; empty where more than that differs."""
+def _of_identity(changes: Sequence[ResourceChange], snapshots: Sequence[Snapshot]) -> str:
+    """A proxy of another service or zone now, with the certificate that says so; empty where more than that differs."""
     if {one.type for one in changes} != {NODES, ResourceType.SECRET.file}:
         return ""
-    fields = [field for one in changes if one.type == NODES for field in one.fields]
-    said = {(field.before, field.after) for field in fields if field.path == "/workload"}
-    return f"identity {' → '.join(map(str, said.pop()))}" if len(said) == len(fields) == 1 else ""
+    places = [one for one in changes if one.type == NODES]
+    fields = [field for one in places for field in one.fields]
+    said = {(field.path, field.before, field.after) for field in fields}
+    if len(said) != 1:
+        return ""
+    path, before, after = said.pop()
+    if path == "/workload" and len(fields) == 1:
+        return f"identity {before} → {after}"
+    return _of_field(places[0], fields[0], whose(places, snapshots)) if path == "/zone" else ""
 
 
 def _of_routing(changes: Sequence[ResourceChange], snapshots: Sequence[Snapshot]) -> str | None:
