@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 
 from compiler.cli.output import Output
+from compiler.cli.secrecy import may_hold_secret
 from compiler.diagnostics import Diagnostic, Severity, plain_diagnostic
 from compiler.resources.findings import SECRET_IN_GIT
 from compiler.resources.resource_set import Counts
@@ -17,8 +18,6 @@ from compiler.source.tree import SourceFile, SourceTree
 
 SCHEMA_VERSION: Final = 1
 _LONGEST_LINE: Final = 160
-_MAY_BE_SECRET: Final = re.compile(r"secret|inline|private key|certificate|\bconf\b", re.IGNORECASE)
-"""Words that stand near what is secret: in a Secret, in a DataSource, in PEM, and in a Mesh's own authority."""
 _AUTHORITY: Final = re.compile(r"/mtls/backends/\d+/")
 _BEFORE_COMMENT: Final = re.compile(r"""(?:(?<![^\s\[{,:])(?:"(?:\\.|[^"\\])*"|'(?:[^']|'')*')|[^#]|(?<=\S)#)*""")
 """Of a line of YAML: a quote opens where a value begins, and a `#` after a blank is a comment anywhere else."""
@@ -87,10 +86,10 @@ def _excerpt(finding: Diagnostic, lines: Callable[[str], Sequence[str]]) -> list
     return [f"{line:>5} | {shown[start : start + _width()]}", f"      | {' ' * max(0, column - 1 - start)}^"]
 
 
-def _may_show_secret(finding: Diagnostic, text: Iterable[str]) -> bool:
-    """No line of a file that speaks of secrets is shown: of broken YAML nobody knows what a line belongs to."""
+def _may_show_secret(finding: Diagnostic, text: Sequence[str]) -> bool:
+    """A Mesh's authority is not shown whatever words it is in."""
     own = finding.code == SECRET_IN_GIT or (finding.subject is not None and finding.subject.type == "Secret")
-    return own or bool(_AUTHORITY.search(finding.path)) or any(_MAY_BE_SECRET.search(line) for line in text)
+    return own or bool(_AUTHORITY.search(finding.path)) or may_hold_secret(tuple(text))
 
 
 def _without_comment(line: str) -> str:
