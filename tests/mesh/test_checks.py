@@ -255,6 +255,28 @@ spec:
     assert absent.message == "mesh 'default' has no MeshService 'orders'"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("backend", "mesh 'default' has no service 'backend' with region=eu, version=v1"),
+        ("bakend", "mesh 'default' has no MeshServiceSubset 'bakend'"),
+    ],
+)
+def test_where_only_the_tags_of_a_reference_match_nobody_they_are_named(name: str, message: str) -> None:
+    tags = "{version: v1, region: eu}"
+    route = f"""
+type: MeshTCPRoute
+mesh: default
+name: r
+spec:
+  to:
+  - targetRef: {{kind: MeshService, name: backend}}
+    rules: [{{default: {{backendRefs: [{{kind: MeshServiceSubset, name: {name}, tags: {tags}}}]}}}}]
+"""
+    (finding,) = compile_texts(MESH, BACKEND, route).diagnostics
+    assert (finding.code.word, finding.message) == ("dangling-ref", message)
+
+
 LISTING = """
 type: Dataplane
 mesh: default

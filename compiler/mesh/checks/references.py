@@ -90,8 +90,8 @@ def check_reference(
     """With `http` the reference must lead to what a sidecar sends requests to; a gateway sends them anywhere."""
     fields = set(BackendReference.__struct_fields__)
     reference = decode(BackendReference, {name: value for name, value in written.items() if name in fields})
-    ports = resolve_reference(memo, reference, policy.key.mesh, policy.namespace)
     port = backend_port(memo, reference, policy.key.mesh, policy.namespace)
+    ports = resolve_reference(memo, reference, policy.key.mesh, policy.namespace) or ((port,) if port else ())
     if not any(exists(memo, port) for port in ports):
         yield missing(memo, reference, policy, pointer)
     elif port is None:
@@ -116,8 +116,12 @@ def exists(memo: Memo, port: Port) -> bool:
 
 
 def missing(memo: Memo, reference: BackendReference, referring: Resource, pointer: str) -> Finding:
-    """Of a reference that leads nowhere: nothing has the name or the labels, or what has them lacks the port."""
+    """Of a reference that leads nowhere: nothing has the name or the labels, or what has them lacks port or tags."""
     mesh = referring.key.mesh
+    part = tag_port(mesh, {**reference.tags, SERVICE: reference.name})
+    if reference.kind == "MeshServiceSubset" and memo.ask(SERVICE_RESOURCE, part.service) is not None:
+        message = f"mesh {mesh!r} has no service {reference.name!r} with {_listed(dict(part.subset))}"
+        return Finding(pointer, DANGLING_REF, message)
     services = referenced(memo, reference, mesh, referring.namespace)
     if services:
         return _portless(services, str(reference.port) if reference.port is not None else "", pointer)
@@ -137,5 +141,9 @@ def _portless(services: Sequence[Resource], port: str, pointer: str) -> Finding:
 
 
 def dangling(kind: str, name: str, labels: Mapping[str, str], pointer: str, mesh: str) -> Finding:
-    what = repr(name) if name else "with " + ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    what = repr(name) if name else f"with {_listed(labels)}"
     return Finding(pointer, DANGLING_REF, f"mesh {mesh!r} has no {kind} {what}")
+
+
+def _listed(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))

@@ -3,26 +3,39 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice, product
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from compiler.diagnostics import Diagnostic, Subject
+from compiler.resources.findings import join
 from compiler.resources.legacy.conversion import LEGACY_DIFFERENCE
 from compiler.resources.legacy.said import ConvertedPlacement
 from compiler.resources.model import SERVICE, Policy, PolicyItem, Resource, TargetRef
-from compiler.resources.page import Definition, Page
+from compiler.resources.page import Page, name_subject
+from compiler.resources.resource_set import Source
 
 Group = tuple[str, str]
 """A mesh and the type of a newer policy."""
 Ends = tuple[str, str]
+Tags = tuple[tuple[str, str], ...]
 _ALL: Final = ""
+_PERMISSION: Final = "MeshTrafficPermission"
+_EVERYBODY: Final[Tags] = ()
 _MOST_PAIRS: Final = 20_000
+
+
+class Member(NamedTuple):
+    """A newer policy, and the legacy one that stands in the document: its author knows no other."""
+
+    resource: Resource
+    source: Source
+    written: Subject
 
 
 @dataclass(slots=True)
 class Overlaps:
     """What is found between the legacy policies of a mesh and type; a group is looked at again when it changes."""
 
-    _members: dict[Group, dict[tuple[str, int, int], Definition]] = field(default_factory=dict)
+    _members: dict[Group, dict[tuple[str, int, int], Member]] = field(default_factory=dict)
     _found: dict[Group, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
     @property
@@ -33,11 +46,11 @@ class Overlaps:
     def update(self, gone: Iterable[Page], come: Iterable[Page]) -> None:
         """Pages that went away, and those that took their place."""
         touched: set[Group] = set()
-        for group, definition in _converted(gone):
-            self._members[group].pop(definition[1].order, None)
+        for group, member in _converted(gone):
+            self._members[group].pop(member.source.order, None)
             touched.add(group)
-        for group, definition in _converted(come):
-            self._members.setdefault(group, {})[definition[1].order] = definition
+        for group, member in _converted(come):
+            self._members.setdefault(group, {})[member.source.order] = member
             touched.add(group)
         for group in touched:
             self._found.pop(group, None)
@@ -45,29 +58,30 @@ class Overlaps:
                 self._found[group] = found
 
 
-def _converted(pages: Iterable[Page]) -> Iterator[tuple[Group, Definition]]:
+def _converted(pages: Iterable[Page]) -> Iterator[tuple[Group, Member]]:
     for page in pages:
-        for definition in page.definitions:
-            resource, source = definition
-            if isinstance(source.placement, ConvertedPlacement):
-                yield (resource.key.mesh, resource.key.type), definition
+        made = [each for each in page.definitions if isinstance(each[1].placement, ConvertedPlacement)]
+        envelopes = dict(page.envelopes) if made else {}
+        for resource, source in made:
+            written = name_subject(envelopes[source.passage])
+            yield (resource.key.mesh, resource.key.type), Member(resource, source, written)
 
 
-def _compare(members: Mapping[tuple[str, int, int], Definition]) -> Iterator[Diagnostic]:
+def _compare(members: Mapping[tuple[str, int, int], Member]) -> Iterator[Diagnostic]:
     """The first pairs alone where a great many policies meet: by then it is known that they do."""
-    by_ends: dict[Ends, list[Definition]] = {}
+    by_ends: dict[Ends, list[Member]] = {}
     for order in sorted(members):
-        for ends in sorted(set(_ends(members[order][0]))):
+        for ends in sorted(set(_ends(members[order].resource))):
             by_ends.setdefault(ends, []).append(members[order])
     told: set[tuple[Any, Any]] = set()
     for one, other in islice(_pairs(by_ends), _MOST_PAIRS):
-        pair = (one[1].order, other[1].order)
-        if pair not in told and one[1].passage != other[1].passage:
+        pair = (one.source.order, other.source.order)
+        if pair not in told and one.source.passage != other.source.passage:
             told.add(pair)
             yield from _judge(one, other)
 
 
-def _pairs(by_ends: Mapping[Ends, Sequence[Definition]]) -> Iterator[tuple[Definition, Definition]]:
+def _pairs(by_ends: Mapping[Ends, Sequence[Member]]) -> Iterator[tuple[Member, Member]]:
     """Those that can meet: at both ends they name one service, or one of them names none."""
     for ends, group in by_ends.items():
         yield from combinations(group, 2)
@@ -80,29 +94,39 @@ def _pairs(by_ends: Mapping[Ends, Sequence[Definition]]) -> Iterator[tuple[Defin
         yield from product(*groups)
 
 
-def _judge(one: Definition, other: Definition) -> Iterator[Diagnostic]:
+def _judge(one: Member, other: Member) -> Iterator[Diagnostic]:
     """A finding at the policy that used to hold, where it is not certain that it still does, and alone."""
-    if not _meet(one[0], other[0]):
+    if not _meet(one.resource, other.resource) or _allow_the_same(one.resource, other.resource):
         return
-    used, now = _order(one[0], other[0], _specific), _order(one[0], other[0], _rank)
-    first, second = sorted((one, other), key=lambda definition: definition[1].order) if not used else (one, other)
+    used, now = (_order(one.resource, other.resource, measure) for measure in (_specific, _rank))
+    first, second = sorted((one, other), key=lambda member: member.source.order) if not used else (one, other)
     winner, loser = (first, second) if used >= 0 else (second, first)
-    lost = sorted(_fields(loser[0]) - _fields(winner[0])) if _spec(winner[0]).to else []
+    lost = sorted(_fields(loser.resource).keys() - _fields(winner.resource)) if _spec(winner.resource).to else []
     if used == now != 0 and not lost:
         return
-    named = f"{loser[0].key.type} {loser[0].name} ({loser[1].position()})"
+    named = f"{loser.written.type} {loser.written.name} ({loser.source.position()})"
     if used == now and lost:
-        message = f"{', '.join(lost[:3])} of {named}, which is for some of the same traffic, holds here too now"
+        fields = ", ".join(dict.fromkeys(_as_written(loser, field) for field in lost[:3]))
+        message = f"{fields} of {named}, which is for some of the same traffic, holds here too now"
     else:
         message = f"{named} is for some of the same traffic, and another of the two than before may hold"
     yield _finding(winner, message)
 
 
-def _finding(definition: Definition, message: str) -> Diagnostic:
-    resource, source = definition
-    subject = Subject(resource.key.type, resource.key.mesh, resource.key.name)
+def _finding(member: Member, message: str) -> Diagnostic:
+    source = member.source
     hint = "write the newer policies, with one targetRef each that says what is meant"
-    return Diagnostic(source.position(), LEGACY_DIFFERENCE, message, hint, subject, source.path())
+    return Diagnostic(source.position(), LEGACY_DIFFERENCE, message, hint, member.written, source.path())
+
+
+def _as_written(member: Member, field: str) -> str:
+    """A field of the newer policy as the legacy one calls it, unless that is what other fields are parts of."""
+    places = {name: member.source.path(pointer) for name, pointer in _fields(member.resource).items()}
+    pointer = places[field]
+    path = member.source.passage.spell(pointer).split("/")
+    if "conf" not in path[:-1] or any(place.startswith(f"{pointer}/") for place in places.values()):
+        return field
+    return ".".join(path[path.index("conf") + 1 :])
 
 
 def _spec(resource: Resource) -> Policy:
@@ -133,6 +157,18 @@ def _meet(one: Resource, other: Resource) -> bool:
     )
 
 
+def _allow_the_same(one: Resource, other: Resource) -> bool:
+    """Of two permissions for the same callers it does not matter which one holds."""
+    return one.key.type == _PERMISSION == other.key.type and _allowed(one) == _allowed(other)
+
+
+def _allowed(permission: Resource) -> frozenset[Tags]:
+    """The tags of those whom it lets in; one that lets everybody in need not name others."""
+    items = [item for item in _spec(permission).from_ if item.conf.get("action") == "Allow"]
+    callers = frozenset(tuple(sorted(item.target_ref.tags.items())) for item in items)
+    return frozenset({_EVERYBODY}) if _EVERYBODY in callers else callers
+
+
 def _compatible(mine: Mapping[str, str], its: Mapping[str, str]) -> bool:
     return all(its.get(key, value) == value for key, value in mine.items())
 
@@ -156,14 +192,18 @@ def _items(resource: Resource) -> Sequence[PolicyItem]:
     return _spec(resource).to or (PolicyItem(),)
 
 
-def _fields(resource: Resource) -> frozenset[str]:
-    """The leaves of what it says; two confs are merged by them."""
-    return frozenset(name for item in _spec(resource).to for name in _leaves(item.conf, ""))
+def _fields(resource: Resource) -> Mapping[str, str]:
+    """The leaves of what it says, by which two confs are merged, and a pointer to each."""
+    return {
+        ".".join(path): join(f"/to/{index}/default", *path)
+        for index, item in enumerate(_spec(resource).to)
+        for path in _leaves(item.conf, ())
+    }
 
 
-def _leaves(value: Any, name: str) -> Iterator[str]:
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, Mapping) and value:
         for key, each in value.items():
-            yield from _leaves(each, f"{name}.{key}" if name else key)
+            yield from _leaves(each, (*path, key))
     else:
-        yield name
+        yield path

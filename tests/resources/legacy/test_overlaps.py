@@ -1,6 +1,8 @@
 """Legacy policies that meet: one of them held alone, which merging does not always keep."""
 
-from compiler.diagnostics import Diagnostic
+import pytest
+
+from compiler.diagnostics import Diagnostic, Subject
 from compiler.mesh.permission import admits
 from compiler.pipeline import Compiler
 from compiler.resources.model import ResourceKey
@@ -58,12 +60,47 @@ def test_policies_that_never_meet_are_not_compared() -> None:
 def test_where_another_may_hold_than_before_it_is_told() -> None:
     [found] = _told(_timeout("a", "web", "*"), _timeout("b", "*", "backend"))
     assert found.position.file == "001.yaml"
-    assert "MeshTimeout b (002.yaml:2:1)" in found.message
+    assert found.message.startswith("Timeout b (002.yaml:2:1) is for some of the same traffic")
+    assert found.subject == Subject("Timeout", "default", "a")
 
 
 def test_a_field_that_the_other_one_adds_is_told() -> None:
     [found] = _told(_timeout("a", "web", "*"), _timeout("b", "*", "*", ", connectTimeout: 2s"))
-    assert found.message.startswith("connectionTimeout of MeshTimeout b")
+    assert found.message.startswith("connectTimeout of Timeout b (002.yaml:2:1), which")
+
+
+def test_a_field_is_named_as_its_author_wrote_it_and_by_its_newer_name_where_it_comes_of_several() -> None:
+    def policy(name: str, source: str, conf: str) -> str:
+        return f"""
+apiVersion: kuma.io/v1alpha1
+kind: Retry
+mesh: default
+metadata: {{name: {name}}}
+spec:
+  sources: [{{match: {{kuma.io/service: '{source}'}}}}]
+  destinations: [{{match: {{kuma.io/service: '*'}}}}]
+  conf: {conf}
+"""
+
+    more = "{http: {per_try_timeout: 3s, retriableStatusCodes: [501]}, tcp: {max_connect_attempts: 3}}"
+    [found] = _told(policy("a", "web", "{http: {numRetries: 3}}"), policy("b", "*", more))
+    named = "http.per_try_timeout, http.retryOn, tcp.max_connect_attempts of Retry b (002.yaml:7:3), which"
+    assert found.message.startswith(named)
+
+
+def test_a_legacy_policy_that_becomes_several_newer_ones_is_told_of_once() -> None:
+    def route(name: str, source: str, service: str) -> str:
+        return f"""
+type: TrafficRoute
+mesh: default
+name: {name}
+sources: [{{match: {{kuma.io/service: '{source}'}}}}, {{match: {{kuma.io/service: '{source}', version: v1}}}}]
+destinations: [{{match: {{kuma.io/service: '{service}'}}}}]
+conf: {{destination: {{kuma.io/service: backend}}, loadBalancer: {{random: {{}}}}}}
+"""
+
+    [found] = _told(route("a", "web", "*"), route("b", "*", "backend"))
+    assert found.message.startswith("TrafficRoute b (002.yaml:2:1) is for some of the same traffic")
 
 
 def test_a_permission_for_all_lets_nobody_in_where_a_more_specific_one_names_its_callers() -> None:
@@ -82,6 +119,31 @@ def test_two_permissions_of_which_tags_decided_are_told() -> None:
     narrow = _permission("b", "{kuma.io/service: api}", "{kuma.io/service: backend, version: v1}")
     [found] = _told(wide, narrow)
     assert found.position.file == "002.yaml"
+
+
+@pytest.mark.parametrize(
+    ("sources", "others", "told"),
+    [
+        (["*"], ["*"], 0),
+        (["*"], ["*", "web"], 0),
+        (["web", "api"], ["api", "web"], 0),
+        (["web"], ["api", "web"], 1),
+        (["*"], ["web"], 1),
+    ],
+)
+def test_two_permissions_for_the_same_callers_are_not_told(sources: list[str], others: list[str], told: int) -> None:
+    """Whichever of them holds, these are let in."""
+
+    def permission(name: str, callers: list[str], destination: str) -> str:
+        return f"""
+type: TrafficPermission
+mesh: default
+name: {name}
+sources: [{", ".join(f"{{match: {{kuma.io/service: '{caller}'}}}}" for caller in callers)}]
+destinations: [{{match: {{kuma.io/service: {destination}}}}}]
+"""
+
+    assert len(_told(permission("a", sources, "backend"), permission("b", others, "'*', version: v1"))) == told
 
 
 def test_what_is_told_goes_away_with_its_cause() -> None:
