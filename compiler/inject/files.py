@@ -157,7 +157,7 @@ def _gather(
     for page in pages:
         for document in page.documents:
             if is_patch(document.value):
-                _add_patch(read_patch(document, schemas, selection.system_namespace, found), patches, found)
+                _add_patch(read_patch(document, schemas, selection.system_namespaces, found), patches, found)
             for each in read_objects(document):
                 if each.kind == "Namespace":
                     namespaces[each.name] = Namespace(each.name, each.labels, each.annotations)
@@ -172,7 +172,7 @@ def _gather(
 
 
 def _add_patch(patch: Patch | None, patches: dict[str, Patch], found: list[Diagnostic]) -> None:
-    """One in the system's namespace wins over one that stands elsewhere in vain."""
+    """One in a namespace of the system wins over one that stands elsewhere in vain."""
     if patch is None:
         return
     other = patches.get(patch.name)

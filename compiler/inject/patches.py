@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -30,7 +30,8 @@ MISSING_PATCH: Final = Code(
     Severity.ERROR,
     "a ContainerPatch that is named and does not exist",
     "A pod names ContainerPatches with `kuma.io/container-patches`, the settings name those for every pod. They are "
-    "read from the manifests, and only from the system namespace. Kuma refuses the pod.",
+    "read from the manifests, and only from the system namespace: `selection.systemNamespace` of the settings, else "
+    "`kuma-system` and `kong-mesh-system`. Kuma refuses the pod.",
 )
 
 _TEXTS: Final = ("name", "image", "workingDir", "restartPolicy", "imagePullPolicy")
@@ -63,7 +64,7 @@ def is_patch(value: Mapping[str, Any]) -> bool:
     return value.get("type") == "ContainerPatch" and "name" in value
 
 
-def read_patch(document: Document, schemas: Schemas, system: str, found: list[Diagnostic]) -> Patch | None:
+def read_patch(document: Document, schemas: Schemas, system: Collection[str], found: list[Diagnostic]) -> Patch | None:
     """None where it is wrong; what is wrong is found at its field."""
     value: Any = document.value
     findings = () if schemas.accepts("ContainerPatch", value) else schemas.explain("ContainerPatch", value)
@@ -72,13 +73,13 @@ def read_patch(document: Document, schemas: Schemas, system: str, found: list[Di
     if findings:
         return None
     metadata: Any = value.get("metadata") or {}
-    namespace = metadata.get("namespace", "default") if "apiVersion" in value else system
+    namespace = (metadata.get("namespace") or "default") if "apiVersion" in value else ""
     spec: Any = value.get("spec") or {}
     return Patch(
         name=str(metadata.get("name") if "apiVersion" in value else value["name"]),
         sidecar=tuple(_operation(each) for each in spec.get("sidecarPatch") or ()),
         init=tuple(_operation(each) for each in spec.get("initPatch") or ()),
-        outside="" if namespace == system else namespace,
+        outside="" if namespace in system else namespace,
         place=document,
     )
 
@@ -94,10 +95,16 @@ def select_patches(
             chosen.append(patch)
         else:
             known = (each.name for each in patches.values() if not each.outside)
-            outside = f"it stands in the namespace {patch.outside}, not in the system's" if patch else None
+            outside = _explain_place(patch) if patch else None
             message = f"there is no ContainerPatch {name[:64]!r} among the manifests"
             found.append(Finding(pointer, MISSING_PATCH, message, outside or did_you_mean(name, known)))
     return chosen
+
+
+def _explain_place(patch: Patch) -> str:
+    return (
+        f"it stands in the namespace {patch.outside}; selection.systemNamespace of --config names the one that counts"
+    )
 
 
 def apply_patches(

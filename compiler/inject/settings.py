@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from compiler import __version__
+from compiler.resources.envelope import SYSTEM_NAMESPACES
 
 SIDECAR: Final = "kuma-sidecar"
 INIT: Final = "kuma-init"
 VALIDATION: Final = "kuma-validation"
-SYSTEM_NAMESPACE: Final = "kuma-system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class SelectionSettings:
     """Which pods are injected, beside those whose own label or namespace's label says so."""
 
     namespace: str = "default"
-    system_namespace: str = SYSTEM_NAMESPACE
+    system_namespace: str = ""
     namespaces: tuple[str, ...] = ()
     mesh: str = "default"
     exceptions: Mapping[str, str] = field(
@@ -79,6 +79,11 @@ class SelectionSettings:
     )
     kinds: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+
+    @property
+    def system_namespaces(self) -> frozenset[str]:
+        """Where ContainerPatches count: without a setting, wherever Kuma or Kong Mesh is installed."""
+        return frozenset({self.system_namespace}) if self.system_namespace else SYSTEM_NAMESPACES
 
 
 @dataclass(frozen=True, slots=True)

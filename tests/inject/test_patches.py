@@ -83,8 +83,31 @@ def test_only_patches_of_the_systems_namespace_count() -> None:
     [finding] = done.diagnostics
     assert (finding.code.word, finding.hint) == (
         "missing-patch",
-        "it stands in the namespace shop, not in the system's",
+        "it stands in the namespace shop; selection.systemNamespace of --config names the one that counts",
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "namespace", "counts"),
+    [
+        ("", "kuma-system", True),
+        ("", "kong-mesh-system", True),
+        ("", "", False),
+        ("mesh", "mesh", True),
+        ("mesh", "kong-mesh-system", False),
+    ],
+)
+def test_the_settings_say_which_namespace_is_the_systems(setting: str, namespace: str, *, counts: bool) -> None:
+    settings = replace(DEFAULTS, selection=replace(DEFAULTS.selection, system_namespace=setting))
+    patch = _patch("big", CPU, namespace=namespace or "default")
+    done = inject(NAMESPACE, patch, deployment(annotations=NAMED), settings=settings)
+    assert [each.code.word for each in done.diagnostics] == ([] if counts else ["missing-patch"])
+
+
+def test_two_patches_of_a_name_in_the_systems_namespaces_are_refused() -> None:
+    patches = (_patch("big", CPU, namespace=each) for each in ("kuma-system", "kong-mesh-system"))
+    [finding] = inject(NAMESPACE, *patches, deployment(annotations=NAMED)).diagnostics
+    assert (finding.code.word, finding.position.file) == ("duplicate-resource", "2.yaml")
 
 
 @pytest.mark.parametrize(
