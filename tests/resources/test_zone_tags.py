@@ -38,7 +38,7 @@ def _tags(compiled: Compiled, name: str) -> list[str]:
         ("gateway: {type: DELEGATED, tags: {kuma.io/service: web}}", "east", ["east"]),
         ("inbound: [{port: 80, tags: {kuma.io/service: web, kuma.io/zone: west}}]", "", ["west"]),
         (
-            "inbound: [{port: 80, tags: {kuma.io/service: web, kuma.io/zone: east}}, {port: 81, tags: {kuma.io/service: admin}}]",
+            "inbound: [{port: 80, tags: {kuma.io/service: a, kuma.io/zone: east}}, {port: 81, tags: {kuma.io/service: b}}]",
             "",
             ["east", "east"],
         ),
