@@ -71,10 +71,11 @@ async def test_clients_that_never_read_hold_nobody_up() -> None:
 
 @on_a_loop
 async def test_a_client_that_does_not_read_is_let_go_sooner_where_others_wait() -> None:
+    """All of them have to be there before the first one is let go: who waits alone may wait for long."""
     parts = [str(number) for number in range(60)]
     heavy = config("heavy", {EDS: [Resource(part, "1", any_of(bytes(1_000_000))) for part in parts]})
     nodes = ("default.first", "default.second", "default.third")
-    limits = Limits(bytes_in_flight=1_000_000, small_bytes=1_000, write=60.0, crowded_write=0.3)
+    limits = Limits(bytes_in_flight=1_000_000, small_bytes=1_000, write=60.0, crowded_write=1.5)
     async with AsyncExitStack() as stack:
         server = make_server(CurrentGeneration(generation(1, dict.fromkeys(nodes, heavy))), limits=limits)
         port = await server.serve("127.0.0.1:0")
@@ -85,7 +86,7 @@ async def test_a_client_that_does_not_read_is_let_go_sooner_where_others_wait() 
         await until(lambda: len(server.list_proxies()) == len(nodes))
         begun = time.monotonic()
         await until(lambda: not server.list_proxies())
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 10.0
 
 
 @on_a_loop
