@@ -164,21 +164,19 @@ def _names(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
     return tuple(sorted(written | {service_key(mesh, name) for name in memo.read(NAMES, mesh)}))
 
 
-def _twins(memo: Memo, mesh: str) -> frozenset[ResourceKey]:
-    written = memo.read(KEYS, (MESH_SERVICE, mesh))
-    names = memo.read(NAMES, mesh) if written else ()
-    parsed = ((service_key(mesh, name), SERVICE_TAG.fullmatch(name)) for name in names)
-    return frozenset(
-        key
-        for key, tag in parsed
-        if tag is not None and key not in written and service_key(mesh, f"{tag[1]}.{tag[2]}") in written
-    )
+def is_twin(memo: Memo, key: ResourceKey) -> bool:
+    """Whether it is the tag of a Service of Kubernetes that has a MeshService, which is called by its ports (§2.5).
+
+    Of other names nothing is asked: a proxy would be resolved anew for each service that comes.
+    """
+    tag = SERVICE_TAG.fullmatch(key.name)
+    if tag is None or memo.read(RESOURCE, key) is not None:
+        return False
+    return memo.read(RESOURCE, service_key(key.mesh, f"{tag[1]}.{tag[2]}")) is not None
 
 
 def _ported(memo: Memo, mesh: str) -> tuple[ResourceKey, ...]:
-    twins = memo.ask(TWINS, mesh)
-    keys = memo.ask(SERVICE_KEYS, mesh)
-    return tuple(key for key in keys if key not in twins) if twins else keys
+    return tuple(key for key in memo.ask(SERVICE_KEYS, mesh) if not is_twin(memo, key))
 
 
 def _protocol(memo: Memo, port: Port) -> str:
@@ -238,8 +236,6 @@ OFFERED: Final[Query[ResourceKey, bool]] = Query(
 )
 """Whether Dataplanes offer the service by its tag or workload, so that it is one of 2.x."""
 SERVICE_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("services", _names)
-TWINS: Final[Query[str, frozenset[ResourceKey]]] = Query("twins", _twins)
-"""By mesh: the tags of Services of Kubernetes that have MeshServices; they are called by their tags alone (§2.5)."""
 PORTED_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("ported services", _ported)
 """By mesh: the MeshServices that are called by their ports, each once."""
 OTHER_KEYS: Final[Query[str, tuple[ResourceKey, ...]]] = Query("other services", _other_services)

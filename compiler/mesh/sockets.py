@@ -26,9 +26,9 @@ from compiler.mesh.services import (
     SERVICE_RESOURCE,
     STANDS_FOR,
     TAGGED_NAMES,
-    TWINS,
     VIRTUAL_ADDRESS,
     Port,
+    is_twin,
     service_key,
     service_ports,
     tag_port,
@@ -148,8 +148,8 @@ def _reachable_ports(memo: Memo, resource: Resource, proxying: TransparentProxyi
 
 
 def _reachable_keys(memo: Memo, resource: Resource) -> frozenset[ResourceKey]:
-    mesh = resource.key.mesh
-    return reachable_services(memo, mesh, shown_uris(memo, resource)) - memo.ask(TWINS, mesh)
+    keys = reachable_services(memo, resource.key.mesh, shown_uris(memo, resource))
+    return frozenset(key for key in keys if not is_twin(memo, key))
 
 
 def _is_trimmed(memo: Memo, resource: Resource) -> bool:
